@@ -1,0 +1,42 @@
+/* The folder a model is deployed as (docs/DESIGN.md "The bundle", docs/INTERFACE.md section 2): model.onnx, model.json,
+ * prototypes.safetensors, selftest.safetensors. A reader accepts nothing unhashed; a writer is all or nothing. */
+#ifndef OOD_BUNDLE_BUNDLE_H
+#define OOD_BUNDLE_BUNDLE_H
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "picture/picture.h"
+#include "score/score.h"
+
+#define OOD_BUNDLE_SCHEMA 1
+
+struct ood_bundle {
+    char *name;                              /* [A-Za-z0-9._-]{1,64} */
+    char version[OOD_HASH_HEX];              /* SHA-256 of model.json; set by read and write */
+    size_t classes;
+    char **labels;                           /* [classes] */
+    char *input_tensor, *logits_tap, *features_tap;
+    struct ood_preprocess input;
+    struct ood_judge judge;                  /* prepared */
+    bool beta_from_outliers;
+    enum ood_convolution convolution;        /* section "engine"; DIRECT until a Winograd kernel was checked */
+    double largest_difference;               /* NAN: not checked */
+    char *provenance;                        /* the JSON object as text, kept verbatim (compact, sorted) */
+    struct ood_bytes onnx;                   /* the network's file */
+    /* Self-test: preprocessed inputs [n][floats] and what they must score on load. */
+    size_t selftest_count, selftest_floats;
+    float *selftest_inputs;
+    double *selftest_energy, *selftest_representation, *selftest_score;      /* [n] */
+    char *selftest_isa;                      /* the instruction set that made it: same bits there */
+};
+
+/* Everything is checked: schema, names, types, ranges, lengths, hashes of every file and of nothing else. Errors begin
+ * with the file's name inside the folder: "model.json: decision.threshold: …". */
+struct ood_bundle *ood_bundle_read(const char *folder, struct ood_error *err) OOD_MUST_CHECK;
+
+/* Writes atomically; sets bundle->version. */
+bool ood_bundle_write(struct ood_bundle *bundle, const char *folder, struct ood_error *err) OOD_MUST_CHECK;
+
+void ood_bundle_free(struct ood_bundle *bundle);
+
+#endif

@@ -1,0 +1,43 @@
+/* What an operator is: a row of ops/table.c, defined in one file of ops/. graph/ and plan/ know operators only so.
+ *
+ * The order of a model's life: check (attributes, counts, types: once, when read), shape (output types and shapes from the
+ * inputs'; batch dims allowed), evaluate (all inputs known: compute now), lower (describe the work for one batch size). */
+#ifndef OOD_GRAPH_OP_H
+#define OOD_GRAPH_OP_H
+
+#include "graph/graph.h"
+
+struct ood_builder;                          /* plan/builder.h */
+
+/* What passes may assume about an operator, instead of its name. */
+enum ood_op_traits {
+    OOD_OP_LINEAR = 1 << 0,                  /* Conv, Gemm, MatMul: takes fused_bias; scaling output channels = scaling weights */
+    OOD_OP_TAKES_POSTS = 1 << 1,             /* lower honours posts */
+    OOD_OP_IDENTITY = 1 << 2,                /* output 0 is input 0, always (inference): Identity, Dropout */
+    OOD_OP_RESHAPE = 1 << 3,                 /* same elements in the same order: Reshape, Flatten, Squeeze, Unsqueeze */
+    OOD_OP_SOFTMAX = 1 << 4,                 /* Softmax, LogSoftmax: what comes before are logits */
+    OOD_OP_POOL_GLOBAL = 1 << 5,             /* GlobalAveragePool, GlobalMaxPool, ReduceMean over H,W (see its check) */
+    OOD_OP_BATCH_NORM = 1 << 6,
+    OOD_OP_ADD = 1 << 7,
+};
+
+struct ood_op {
+    const char *name;                        /* ONNX op_type, default domain */
+    int since, until;                        /* first and last opset this row serves; until 0: no end (17) */
+    size_t least_inputs, most_inputs;        /* checked by the reader; outputs: exactly 1 unless check says otherwise */
+    unsigned traits;
+    bool (*check)(const struct ood_graph *graph, const struct ood_node *node, struct ood_error *err);   /* may be NULL */
+    bool (*shape)(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err);
+    /* inputs[i] is NULL where omitted; gives a fresh tensor for output 0 with the shape that shape() gave. NULL: this operator is
+     * never evaluated at load. int64 values may be batch multiples (tensor.h): moved unchanged, or refused. */
+    struct ood_tensor *(*evaluate)(const struct ood_graph *graph, const struct ood_node *node,
+                                   const struct ood_tensor *const *inputs, struct ood_error *err);
+    bool (*lower)(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err);
+    /* If set: is this node a plain activation that can become a post? Fills *post. */
+    bool (*as_post)(const struct ood_graph *graph, const struct ood_node *node, struct ood_post *post);
+};
+
+/* The row for a name at an opset, or NULL. */
+const struct ood_op *ood_op_find(const struct ood_op *const *table, const char *name, int opset);
+
+#endif

@@ -1,0 +1,78 @@
+/* Compiled networks. A model is a graph, its prepared weights and one plan for each batch size 1, 2, 4, … up to the most;
+ * read-only once made and shared by all threads. A session is one thread's memory to run them in. */
+#ifndef OOD_PLAN_PLAN_H
+#define OOD_PLAN_PLAN_H
+
+#include <stdio.h>
+
+#include "graph/graph.h"
+
+struct ood_model;
+struct ood_run;                              /* one thread's arena and oneDNN objects; the scorer's ood_session holds one */
+
+struct ood_model_options {
+    const struct ood_op *const *operators;   /* ops/ops.h: ood_op_table */
+    struct ood_shape input_shape;            /* see ood_graph_options; rank 0: as the file says */
+    const char *logits, *features;           /* taps by name; NULL: the defaults */
+    bool no_taps;                            /* `verify`, `bench`: keep every graph output instead, look for no taps */
+    size_t batch;                            /* the most a plan takes; 0: 8. Plans are made for 1, 2, 4, …, batch */
+    int64_t only_batch;                      /* one plan, for exactly this batch; 0: as above */
+    unsigned passes;                         /* 0: OOD_PASS_ALL; else the passes to run, for tests; OOD_PASS_NONE: none */
+    enum ood_convolution convolution;        /* AUTO: as WINOGRAD where built */
+};
+#define OOD_PASS_NONE (1u << 31)
+
+/* Reads, checks and compiles. The caller owns one reference. A model whose file fixes the batch to B has one plan, for B. */
+struct ood_model *ood_model_new(const struct ood_bytes *onnx, const struct ood_model_options *options,
+                                struct ood_error *err) OOD_MUST_CHECK;
+struct ood_model *ood_model_ref(struct ood_model *model);
+void ood_model_free(struct ood_model *model);
+
+const struct ood_graph *ood_model_graph(const struct ood_model *model);
+struct ood_taps ood_model_taps(const struct ood_model *model);
+
+/* Inputs and outputs in order. Outputs: {logits, features} (or every graph output with no_taps). Shapes have batch dims.
+ * Features of shape [N,C,H,W] are pooled to [N,C] by the plan: the shape told is what is delivered. */
+size_t ood_model_input_count(const struct ood_model *model);
+size_t ood_model_output_count(const struct ood_model *model);
+const char *ood_model_input_name(const struct ood_model *model, size_t i);
+const char *ood_model_output_name(const struct ood_model *model, size_t i);
+struct ood_shape ood_model_input_shape(const struct ood_model *model, size_t i);
+struct ood_shape ood_model_output_shape(const struct ood_model *model, size_t i);
+enum ood_type ood_model_input_type(const struct ood_model *model, size_t i);
+enum ood_type ood_model_output_type(const struct ood_model *model, size_t i);
+
+/* The largest plan's batch that is <= n; n >= 1. For a fixed batch B: B (fill the rest as you like). */
+size_t ood_model_plan_batch(const struct ood_model *model, size_t n);
+size_t ood_model_most_batch(const struct ood_model *model);
+
+/* One thread's memory for a model, whose reference it holds. */
+struct ood_run *ood_run_new(struct ood_model *model, struct ood_error *err) OOD_MUST_CHECK;
+void ood_run_free(struct ood_run *run);
+
+/* The memory of input i for the plan of `batch` (row major, [batch, …], float32 unless the input's type says otherwise):
+ * fill it, run, then read the outputs, which stay until the next run. A run cannot fail: everything was made before. */
+void *ood_run_input(struct ood_run *run, size_t batch, size_t i);
+void ood_run_execute(struct ood_run *run, size_t batch);
+const void *ood_run_output(const struct ood_run *run, size_t batch, size_t i);
+
+/* ---- inspect ---- */
+
+struct ood_step_info {
+    const char *node, *op, *kernel;
+    struct ood_shape output;                 /* batch bound */
+    double flops;
+    size_t bytes;                            /* read and written, weights included */
+    bool slow;                               /* a reference or gemm kernel on a convolution: inspect warns */
+    double seconds;                          /* of the last ood_run_execute with profiling on, else 0 */
+};
+size_t ood_model_step_count(const struct ood_model *model, size_t batch);
+struct ood_step_info ood_model_step(const struct ood_model *model, size_t batch, size_t i);
+size_t ood_model_arena_bytes(const struct ood_model *model, size_t batch);
+size_t ood_model_weight_bytes(const struct ood_model *model);
+size_t ood_model_parameters(const struct ood_model *model);
+
+/* Runs with a clock around each step; seconds[step_count]. */
+void ood_run_profile(struct ood_run *run, size_t batch, double *seconds);
+
+#endif
