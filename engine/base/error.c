@@ -19,6 +19,7 @@ static void trim_utf8(char *text)
         text[start - 1] = '\0';
 }
 
+__attribute__((format(printf, 2, 0)))
 static void set_message(struct ood_error *err, const char *format, va_list arguments)
 {
     int written = vsnprintf(err->message, sizeof err->message, format, arguments);

@@ -3,8 +3,6 @@
 #ifndef OOD_PLAN_PLAN_H
 #define OOD_PLAN_PLAN_H
 
-#include <stdio.h>
-
 #include "graph/graph.h"
 
 struct ood_model;
@@ -64,7 +62,6 @@ struct ood_step_info {
     double flops;
     size_t bytes;                            /* read and written, weights included */
     bool slow;                               /* a reference or gemm kernel on a convolution: inspect warns */
-    double seconds;                          /* of the last ood_run_execute with profiling on, else 0 */
 };
 size_t ood_model_step_count(const struct ood_model *model, size_t batch);
 struct ood_step_info ood_model_step(const struct ood_model *model, size_t batch, size_t i);
@@ -72,7 +69,12 @@ size_t ood_model_arena_bytes(const struct ood_model *model, size_t batch);
 size_t ood_model_weight_bytes(const struct ood_model *model);
 size_t ood_model_parameters(const struct ood_model *model);
 
-/* Runs with a clock around each step; seconds[step_count]. */
+/* Like ood_run_execute with a clock around each step: seconds[step_count], or NULL. */
 void ood_run_profile(struct ood_run *run, size_t batch, double *seconds);
+
+/* "oneDNN 2.6.3 (AVX-512 with BF16), own kernels avx512"; and the instruction set alone as a stable word ("avx2",
+ * "avx512_core_bf16", …): the same word, the same bits. */
+void ood_engine_description(char *text, size_t size);
+const char *ood_engine_isa(void);
 
 #endif

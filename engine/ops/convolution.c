@@ -1,0 +1,130 @@
+/* Conv (ONNX opset 1, 11): 2-D. Channels last; direct kernels of oneDNN. */
+#include <string.h>
+
+#include "ops/ops.h"
+#include "ops/window.h"
+
+static bool conv_check(const struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
+{
+    int64_t groups = ood_node_int(node, "group", 1);
+    if (groups < 1 || groups > INT32_MAX)
+        return ood_node_fail(node, err, OOD_INVALID, "group is %lld, expected 1 or more", (long long)groups);
+    const struct ood_value *weights = ood_node_input(graph, node, 1);
+    if (weights == NULL)
+        return ood_node_fail(node, err, OOD_INVALID, "the weights are missing");
+    return true;
+}
+
+static bool conv_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
+{
+    const struct ood_value *source = ood_node_input(graph, node, 0), *weights = ood_node_input(graph, node, 1);
+    const struct ood_value *bias = ood_node_input(graph, node, 2);
+    const struct ood_shape *x = &source->shape, *w = &weights->shape;
+    char text[OOD_SHAPE_TEXT];
+    int64_t groups = ood_node_int(node, "group", 1);
+    if (weights->constant == NULL)
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "the weights %s are computed, expected a constant", weights->name);
+    if (source->type != OOD_FLOAT32 || weights->type != OOD_FLOAT32)
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "%s by %s, expected float32", ood_type_name(source->type), ood_type_name(weights->type));
+    if (x->rank != 4 || w->rank != 4)
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "a source of shape %s, expected 4 dimensions (NxCxHxW)", ood_shape_print(x, text));
+    if (ood_dim_is_batch(x->dims[1]) || x->dims[1] != w->dims[1] * groups || w->dims[0] % groups != 0 || w->dims[0] < 1 || w->dims[1] < 1)
+        return ood_node_fail(node, err, OOD_INVALID, "weights of shape %s in %lld groups do not fit %lld channels",
+                             ood_shape_print(w, text), (long long)groups, (long long)x->dims[1]);
+    if (bias != NULL && (bias->constant == NULL || bias->type != OOD_FLOAT32 || bias->shape.rank != 1 || bias->shape.dims[0] != w->dims[0]))
+        return ood_node_fail(node, err, OOD_INVALID, "the bias %s is not a constant of %lld float32", bias->name, (long long)w->dims[0]);
+    struct ood_window window;
+    int64_t out[2];
+    if (!ood_window_read(node, &w->dims[2], &window, err) || !ood_window_output(node, &window, &x->dims[2], out, err))
+        return false;
+    struct ood_shape shape = ood_shape_of(4, x->dims[0], w->dims[0], out[0], out[1]);
+    return ood_graph_set_output(graph, node, 0, OOD_FLOAT32, &shape, err);
+}
+
+/* The bias of the file and the one a pass found behind, added. *out is NULL where there is neither; *made is to be freed. */
+static bool whole_bias(struct ood_builder *builder, const struct ood_node *node, size_t channels, const float **out,
+                       float **made, struct ood_error *err)
+{
+    const struct ood_graph *graph = ood_builder_graph(builder);
+    const struct ood_value *own = ood_node_input(graph, node, 2);
+    const struct ood_tensor *fused = node->fused_bias == OOD_NONE ? NULL : graph->values[node->fused_bias].constant;
+    *made = NULL;
+    *out = own != NULL ? ood_f32(own->constant) : fused != NULL ? ood_f32(fused) : NULL;
+    if (own == NULL || fused == NULL)
+        return true;
+    *made = ood_new_array(float, channels, err);
+    if (*made == NULL)
+        return false;
+    for (size_t i = 0; i < channels; i++)
+        (*made)[i] = ood_f32(own->constant)[i] + ood_f32(fused)[i];
+    *out = *made;
+    return true;
+}
+
+struct copy { size_t bytes; };
+
+static void run_copy(const void *state, void *const *memory)
+{
+    memcpy(memory[1], memory[0], ((const struct copy *)state)->bytes);
+}
+
+/* Where the result goes. With a sum, the kernel adds into what lies there: over the operand's own memory if this is its last
+ * reader and the kernel does not read it as its source as well, else over a copy. */
+static bool place_destination(struct ood_builder *builder, const struct ood_node *node, struct ood_operand source,
+                              struct ood_operand *out, struct ood_error *err)
+{
+    uint32_t sum = OOD_NONE;
+    for (size_t i = 0; i < node->post_count; i++)
+        if (node->posts[i].kind == OOD_POST_SUM)
+            sum = node->posts[i].value;
+    if (sum == OOD_NONE)
+        return ood_builder_output(builder, node->outputs[0], OOD_NHWC, out, err);
+    struct ood_operand operand;
+    bool shared = false;
+    if (!ood_builder_input(builder, sum, OOD_NHWC, &operand, err))
+        return false;
+    if (operand.buffer == OOD_NONE || operand.buffer == source.buffer) {
+        if (!ood_builder_output(builder, node->outputs[0], OOD_NHWC, out, err))
+            return false;
+    } else if (!ood_builder_output_over(builder, node->outputs[0], sum, OOD_NHWC, out, &shared, err))
+        return false;
+    if (shared)
+        return true;
+    struct ood_shape shape = ood_builder_shape(builder, node->outputs[0]);
+    struct copy state = { sizeof(float) };
+    for (size_t i = 0; i < shape.rank; i++)
+        state.bytes *= (size_t)shape.dims[i];
+    struct ood_operand operands[] = { operand, *out };
+    struct ood_step_spec step = { .node = node, .kernel = "own:copy", .run = run_copy, .state = &state, .state_size = sizeof state,
+                                  .operands = operands, .operand_count = 2 };
+    return ood_builder_step(builder, &step, err);
+}
+
+static bool conv_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
+{
+    const struct ood_graph *graph = ood_builder_graph(builder);
+    const struct ood_tensor *weights = ood_node_input(graph, node, 1)->constant;
+    struct ood_shape x = ood_builder_shape(builder, node->inputs[0]);
+    int64_t out[2];
+    struct ood_convolution_spec spec = {
+        .node = node, .batch = (size_t)x.dims[0], .channels = (size_t)x.dims[1], .height = (size_t)x.dims[2], .width = (size_t)x.dims[3],
+        .out_channels = (size_t)weights->shape.dims[0], .groups = (size_t)ood_node_int(node, "group", 1), .weights = weights
+    };
+    float *made;
+    if (!ood_window_read(node, &weights->shape.dims[2], &spec.window, err) ||
+        !ood_window_output(node, &spec.window, &x.dims[2], out, err) ||
+        !ood_builder_input(builder, node->inputs[0], OOD_NHWC, &spec.source, err) ||
+        !place_destination(builder, node, spec.source, &spec.destination, err) ||
+        !whole_bias(builder, node, spec.out_channels, &spec.bias, &made, err))
+        return false;
+    spec.out_height = (size_t)out[0];
+    spec.out_width = (size_t)out[1];
+    bool done = ood_builder_convolution_direct(builder, &spec, err);
+    ood_free(made);
+    return done;
+}
+
+const struct ood_op ood_op_conv = {
+    .name = "Conv", .since = 1, .least_inputs = 2, .most_inputs = 3, .traits = OOD_OP_LINEAR | OOD_OP_TAKES_POSTS,
+    .check = conv_check, .shape = conv_shape, .lower = conv_lower,
+};

@@ -1,0 +1,307 @@
+/* The step builder: values to buffers, layouts to reorders, operators' words to steps. */
+#include "plan/builder.h"
+
+#include <string.h>
+
+#include "plan/builder_internal.h"
+
+/* ---- asking ---- */
+
+const struct ood_graph *ood_builder_graph(const struct ood_builder *builder) { return builder->model->graph; }
+size_t ood_builder_batch(const struct ood_builder *builder) { return builder->plan->batch; }
+const struct ood_kernels *ood_builder_kernels(const struct ood_builder *builder) { return builder->model->kernels; }
+enum ood_convolution ood_builder_convolution(const struct ood_builder *builder) { return builder->model->convolution; }
+
+static const struct ood_value *value_at(const struct ood_builder *builder, uint32_t value)
+{
+    return &builder->model->graph->values[value];
+}
+
+struct ood_shape ood_builder_shape(const struct ood_builder *builder, uint32_t value)
+{
+    return ood_shape_bind(&value_at(builder, value)->shape, builder->plan->batch);
+}
+
+const struct ood_tensor *ood_builder_constant(const struct ood_builder *builder, uint32_t value)
+{
+    return value_at(builder, value)->constant;
+}
+
+enum ood_layout ood_builder_layout(const struct ood_builder *builder, uint32_t value)
+{
+    return builder->placed[value].set ? builder->placed[value].layout : OOD_PLAIN;
+}
+
+/* Do both layouts of this shape describe the same order of elements? */
+static bool same_order(const struct ood_shape *shape)
+{
+    return shape->rank != 4 || shape->dims[1] == 1 || (shape->dims[2] == 1 && shape->dims[3] == 1);
+}
+
+/* ---- buffers ---- */
+
+static uint32_t now(const struct ood_builder *builder) { return (uint32_t)builder->plan->step_count; }
+
+static bool new_buffer(struct ood_builder *builder, size_t bytes, uint32_t last_reader, uint32_t *out, struct ood_error *err)
+{
+    struct ood_plan *plan = builder->plan;
+    if (plan->buffer_count >= OOD_NONE - 1)
+        return ood_fail(err, OOD_LIMIT, "the network has too many values");
+    if (!ood_grow(&plan->buffers, &plan->buffer_capacity, plan->buffer_count + 1, sizeof *plan->buffers, err))
+        return false;
+    plan->buffers[plan->buffer_count] = (struct ood_buffer){
+        .place = { .bytes = bytes, .first_step = now(builder), .last_step = now(builder) }, .last_reader = last_reader
+    };
+    *out = (uint32_t)plan->buffer_count++;
+    return true;
+}
+
+static bool value_bytes(const struct ood_builder *builder, uint32_t value, size_t *bytes, struct ood_error *err)
+{
+    struct ood_shape shape = ood_builder_shape(builder, value);
+    size_t count;
+    if (!ood_shape_count(&shape, &count) || !ood_mul_size(count, ood_type_size(value_at(builder, value)->type), bytes))
+        return ood_fail(err, OOD_LIMIT, "value %s is too large", value_at(builder, value)->name);
+    return true;
+}
+
+static void put_value(struct ood_builder *builder, uint32_t value, enum ood_layout layout, uint32_t buffer)
+{
+    struct ood_placed *placed = &builder->placed[value];
+    *placed = (struct ood_placed){ .buffer = { OOD_NONE, OOD_NONE }, .layout = layout, .set = true };
+    placed->buffer[layout] = buffer;
+    struct ood_buffer *b = &builder->plan->buffers[buffer];
+    uint32_t reader = builder->last_reader[value];
+    if (b->last_reader != OOD_NONE && (reader == OOD_NONE || reader > b->last_reader))
+        b->last_reader = reader;
+}
+
+/* ---- layouts ---- */
+
+struct transpose { size_t outer, rows, columns; };       /* y[o][c][r] = x[o][r][c] */
+
+static void run_transpose(const void *state, void *const *memory)
+{
+    const struct transpose *t = state;
+    const float *x = memory[0];
+    float *y = memory[1];
+    for (size_t o = 0; o < t->outer; o++, x += t->rows * t->columns, y += t->rows * t->columns)
+        for (size_t r0 = 0; r0 < t->rows; r0 += 16)          /* tiles that fit the first-level cache both ways */
+            for (size_t c = 0; c < t->columns; c++)
+                for (size_t r = r0; r < t->rows && r < r0 + 16; r++)
+                    y[c * t->rows + r] = x[r * t->columns + c];
+}
+
+static struct transpose transpose_to(const struct ood_shape *shape, enum ood_layout layout)
+{
+    size_t channels = (size_t)shape->dims[1], spatial = (size_t)(shape->dims[2] * shape->dims[3]);
+    return layout == OOD_NHWC ? (struct transpose){ (size_t)shape->dims[0], channels, spatial }
+                              : (struct transpose){ (size_t)shape->dims[0], spatial, channels };
+}
+
+static bool add_reorder(struct ood_builder *builder, uint32_t value, enum ood_layout layout, struct ood_error *err)
+{
+    struct ood_placed *placed = &builder->placed[value];
+    struct ood_shape shape = ood_builder_shape(builder, value);
+    if (same_order(&shape)) {
+        placed->buffer[layout] = placed->buffer[placed->layout];
+        return true;
+    }
+    if (value_at(builder, value)->type != OOD_FLOAT32)
+        return ood_fail(err, OOD_UNSUPPORTED, "value %s: a %s value of rank 4 cannot change its layout",
+                        value_at(builder, value)->name, ood_type_name(value_at(builder, value)->type));
+    size_t bytes;
+    uint32_t buffer = OOD_NONE;
+    if (!value_bytes(builder, value, &bytes, err) || !new_buffer(builder, bytes, builder->last_reader[value], &buffer, err))
+        return false;
+    struct transpose state = transpose_to(&shape, layout);
+    struct ood_step step = {
+        .kernel = layout == OOD_NHWC ? "own:to_nhwc" : "own:to_nchw", .value = value, .run = run_transpose, .operand_count = 2,
+        .operands = { { .buffer = placed->buffer[placed->layout] }, { .buffer = buffer } }
+    };
+    step.state = ood_new(struct transpose, err);
+    if (step.state == NULL)
+        return false;
+    memcpy(step.state, &state, sizeof state);
+    if (!ood_builder_add(builder, &step, err))
+        return false;
+    placed->buffer[layout] = buffer;
+    return true;
+}
+
+/* ---- memory ---- */
+
+struct constant_layout { const struct ood_tensor *tensor; struct transpose transpose; };
+
+static bool fill_constant(void *memory, const void *context, struct ood_error *err)
+{
+    const struct constant_layout *c = context;
+    (void)err;
+    run_transpose(&c->transpose, (void *const[]){ c->tensor->data, memory });
+    return true;
+}
+
+static bool constant_operand(struct ood_builder *builder, uint32_t value, enum ood_layout layout, struct ood_operand *out,
+                             struct ood_error *err)
+{
+    const struct ood_tensor *tensor = value_at(builder, value)->constant;
+    if (layout == OOD_PLAIN || same_order(&tensor->shape)) {
+        *out = (struct ood_operand){ OOD_NONE, tensor->data };
+        return true;
+    }
+    if (tensor->type != OOD_FLOAT32)
+        return ood_fail(err, OOD_UNSUPPORTED, "constant %s: a %s constant of rank 4 cannot change its layout",
+                        value_at(builder, value)->name, ood_type_name(tensor->type));
+    char key[32];
+    snprintf(key, sizeof key, "value %u nhwc", (unsigned)value);
+    struct constant_layout context = { tensor, transpose_to(&tensor->shape, layout) };
+    const void *memory = ood_builder_weights(builder, NULL, key, tensor->count * sizeof(float), fill_constant, &context, err);
+    if (memory == NULL)
+        return false;
+    *out = (struct ood_operand){ OOD_NONE, memory };
+    return true;
+}
+
+bool ood_builder_input(struct ood_builder *builder, uint32_t value, enum ood_layout layout, struct ood_operand *out,
+                       struct ood_error *err)
+{
+    const struct ood_value *v = value_at(builder, value);
+    if (v->shape.rank != 4)
+        layout = OOD_PLAIN;
+    if (v->constant != NULL)
+        return constant_operand(builder, value, layout, out, err);
+    struct ood_placed *placed = &builder->placed[value];
+    if (!placed->set)
+        return ood_fail(err, OOD_INVALID, "value %s is read before it is made", v->name);
+    if (placed->buffer[layout] == OOD_NONE && !add_reorder(builder, value, layout, err))
+        return false;
+    *out = (struct ood_operand){ placed->buffer[layout], NULL };
+    return true;
+}
+
+bool ood_builder_output(struct ood_builder *builder, uint32_t value, enum ood_layout layout, struct ood_operand *out,
+                        struct ood_error *err)
+{
+    size_t bytes;
+    uint32_t buffer = OOD_NONE;
+    if (value_at(builder, value)->shape.rank != 4)
+        layout = OOD_PLAIN;
+    if (!value_bytes(builder, value, &bytes, err) || !new_buffer(builder, bytes, 0, &buffer, err))
+        return false;
+    put_value(builder, value, layout, buffer);
+    *out = (struct ood_operand){ buffer, NULL };
+    return true;
+}
+
+bool ood_builder_output_over(struct ood_builder *builder, uint32_t value, uint32_t input, enum ood_layout layout,
+                             struct ood_operand *out, bool *shared, struct ood_error *err)
+{
+    const struct ood_value *v = value_at(builder, value), *i = value_at(builder, input);
+    enum ood_layout used = v->shape.rank != 4 ? OOD_PLAIN : layout;
+    *shared = false;
+    if (i->constant == NULL && builder->placed[input].set && i->shape.rank == v->shape.rank && i->type == v->type) {
+        uint32_t buffer = builder->placed[input].buffer[used];
+        size_t bytes;
+        if (!value_bytes(builder, value, &bytes, err))
+            return false;
+        if (buffer != OOD_NONE && builder->plan->buffers[buffer].last_reader == builder->node_index &&
+            builder->plan->buffers[buffer].place.bytes == bytes) {
+            put_value(builder, value, used, buffer);
+            *out = (struct ood_operand){ buffer, NULL };
+            *shared = true;
+            return true;
+        }
+    }
+    return ood_builder_output(builder, value, layout, out, err);
+}
+
+bool ood_builder_alias(struct ood_builder *builder, uint32_t value, uint32_t of, struct ood_error *err)
+{
+    struct ood_shape from = ood_builder_shape(builder, of), to = ood_builder_shape(builder, value);
+    enum ood_layout layout = ood_shape_equal(&from, &to) ? ood_builder_layout(builder, of) : OOD_PLAIN;
+    struct ood_operand operand;
+    if (!ood_builder_input(builder, of, layout, &operand, err))
+        return false;
+    if (operand.buffer == OOD_NONE)
+        return ood_fail(err, OOD_INVALID, "value %s is a view of a constant that was not folded", value_at(builder, value)->name);
+    put_value(builder, value, layout, operand.buffer);
+    return true;
+}
+
+bool ood_builder_scratch(struct ood_builder *builder, size_t bytes, struct ood_operand *out, struct ood_error *err)
+{
+    uint32_t buffer = OOD_NONE;
+    if (!new_buffer(builder, bytes, 0, &buffer, err))
+        return false;
+    *out = (struct ood_operand){ buffer, NULL };
+    return true;
+}
+
+const void *ood_builder_weights(struct ood_builder *builder, const struct ood_node *node, const char *key, size_t bytes,
+                                bool (*fill)(void *memory, const void *context, struct ood_error *err),
+                                const void *context, struct ood_error *err)
+{
+    struct ood_model *model = builder->model;
+    for (size_t i = 0; i < model->weights_count; i++)
+        if (model->weights[i].node == node && strcmp(model->weights[i].key, key) == 0)
+            return model->weights[i].memory;
+    if (!ood_grow(&model->weights, &model->weights_capacity, model->weights_count + 1, sizeof *model->weights, err))
+        return NULL;
+    char *name = ood_strdup(key, err);
+    void *memory = name == NULL ? NULL : ood_alloc_aligned(bytes, 1, err);
+    if (memory == NULL || !fill(memory, context, err)) {
+        ood_free(name);
+        ood_free(memory);
+        return NULL;
+    }
+    model->weights[model->weights_count++] = (struct ood_weights){ node, name, memory, bytes };
+    return memory;
+}
+
+/* ---- steps ---- */
+
+static void drop_step(const struct ood_step *step)
+{
+    ood_free(step->state);
+    if (step->primitive != NULL)
+        dnnl_primitive_destroy(step->primitive);
+}
+
+bool ood_builder_add(struct ood_builder *builder, const struct ood_step *step, struct ood_error *err)
+{
+    struct ood_plan *plan = builder->plan;
+    if (!ood_grow(&plan->steps, &plan->step_capacity, plan->step_count + 1, sizeof *plan->steps, err)) {
+        drop_step(step);
+        return false;
+    }
+    uint32_t at = now(builder);
+    for (size_t i = 0; i < step->operand_count; i++)
+        if (step->operands[i].buffer != OOD_NONE) {
+            struct ood_arena_value *place = &plan->buffers[step->operands[i].buffer].place;
+            if (place->last_step < at)
+                place->last_step = at;
+        }
+    plan->steps[plan->step_count++] = *step;
+    return true;
+}
+
+bool ood_builder_step(struct ood_builder *builder, const struct ood_step_spec *spec, struct ood_error *err)
+{
+    struct ood_step step = {
+        .node = spec->node, .kernel = spec->kernel, .run = spec->run, .operand_count = spec->operand_count, .flops = spec->flops,
+        .value = spec->node != NULL && spec->node->output_count > 0 ? spec->node->outputs[0] : OOD_NONE
+    };
+    if (spec->operand_count > OOD_STEP_OPERANDS)
+        return ood_fail(err, OOD_LIMIT, "a step has %zu operands, at most %d can be told", spec->operand_count, OOD_STEP_OPERANDS);
+    for (size_t i = 0; i < spec->operand_count; i++) {
+        step.operands[i] = spec->operands[i];
+        if (spec->operands[i].buffer != OOD_NONE)
+            step.bytes += builder->plan->buffers[spec->operands[i].buffer].place.bytes;
+    }
+    step.state = ood_alloc(1, spec->state_size, err);
+    if (step.state == NULL)
+        return false;
+    if (spec->state_size > 0)
+        memcpy(step.state, spec->state, spec->state_size);
+    return ood_builder_add(builder, &step, err);
+}

@@ -1,0 +1,94 @@
+/* What plan/ keeps to itself: models, plans, steps, and the builder that makes them. */
+#ifndef OOD_PLAN_BUILDER_INTERNAL_H
+#define OOD_PLAN_BUILDER_INTERNAL_H
+
+#include <oneapi/dnnl/dnnl.h>
+#include <stdatomic.h>
+
+#include "kernel/kernel.h"
+#include "plan/arena.h"
+#include "plan/builder.h"
+#include "plan/plan.h"
+
+#define OOD_DNNL_ARGUMENTS 6
+
+/* One step of a plan. Either `run` with `state`, or a oneDNN primitive with the descriptors of its arguments. */
+struct ood_step {
+    const struct ood_node *node;             /* NULL: the plan's own (a reorder, the pooling of features) */
+    const char *kernel;
+    uint32_t value;                          /* what it computes, for inspect; OOD_NONE */
+    ood_step_run *run;
+    void *state;
+    dnnl_primitive_t primitive;
+    int dnnl_arguments[OOD_DNNL_ARGUMENTS];  /* DNNL_ARG_… of operand i */
+    dnnl_memory_desc_t descriptors[OOD_DNNL_ARGUMENTS];
+    struct ood_operand operands[OOD_STEP_OPERANDS];
+    size_t operand_count;
+    double flops;
+    size_t bytes;
+    bool slow;
+};
+
+struct ood_buffer {
+    struct ood_arena_value place;
+    uint32_t last_reader;                    /* node index after which no value in it is read; OOD_NONE: an output, an input */
+};
+
+struct ood_plan {
+    size_t batch;
+    struct ood_step *steps;
+    size_t step_count, step_capacity;
+    struct ood_buffer *buffers;
+    size_t buffer_count, buffer_capacity;
+    struct ood_operand *inputs, *outputs;    /* of the model, in order */
+    size_t arena_bytes;
+};
+
+struct ood_weights {
+    const struct ood_node *node;             /* NULL: a value's */
+    char *key;
+    void *memory;
+    size_t bytes;
+};
+
+struct ood_model {
+    atomic_size_t references;
+    struct ood_graph *graph;
+    struct ood_taps taps;
+    uint32_t *outputs;                       /* values delivered, in order */
+    struct ood_shape *output_shapes;         /* as delivered: features pooled */
+    size_t output_count;
+    const struct ood_kernels *kernels;
+    enum ood_convolution convolution;
+    dnnl_engine_t engine;
+    struct ood_plan *plans;                  /* ascending batch */
+    size_t plan_count, plan_capacity;
+    struct ood_weights *weights;
+    size_t weights_count, weights_capacity;
+    size_t parameters;
+};
+
+/* Where a value lies while its plan is built. */
+struct ood_placed {
+    uint32_t buffer[2];                      /* by enum ood_layout; OOD_NONE: not there */
+    enum ood_layout layout;                  /* the producer's */
+    bool set;
+};
+
+struct ood_builder {
+    struct ood_model *model;
+    struct ood_plan *plan;
+    struct ood_placed *placed;               /* [value_count] */
+    const uint32_t *last_reader;             /* [value_count]: node index, OOD_NONE for outputs */
+    uint32_t node_index;                     /* being lowered */
+    uint32_t scratch_first;                  /* buffers from here on are scratch of the step being built */
+};
+
+/* Builds the plan for one batch size at the end of model->plans. */
+bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err) OOD_MUST_CHECK;
+void ood_plan_clear(struct ood_plan *plan);
+
+/* Adds a step; takes the primitive (also on failure). */
+bool ood_builder_add(struct ood_builder *builder, const struct ood_step *step, struct ood_error *err) OOD_MUST_CHECK;
+
+#endif

@@ -1,0 +1,45 @@
+/* All of oneDNN that the engine uses, in terms of shapes and layouts. What differs between oneDNN's versions stands in
+ * dnnl.c alone. oneDNN runs inside the calling thread (an OpenMP team of one); primitives are made in user scratchpad
+ * mode, so they belong to no thread. */
+#ifndef OOD_PLAN_DNNL_H
+#define OOD_PLAN_DNNL_H
+
+#include "plan/builder.h"
+
+/* "2.6.3" and the instruction set in use ("AVX-512 with BF16"). */
+void ood_dnnl_describe(char *text, size_t size);
+
+/* The widest instruction set oneDNN will use, as a short stable word: "avx2", "avx512_core", … */
+const char *ood_dnnl_isa(void);
+
+struct ood_window {                          /* rows first, then columns */
+    size_t kernel[2], stride[2], dilation[2];
+    size_t pad_begin[2], pad_end[2];
+};
+
+/* A direct 2-D convolution, nhwc to nhwc. weights: the constant [O, I/groups, kh, kw]; bias: [O] or NULL (borrowed for the call).
+ * posts are the node's: OOD_POST_SUM's operand must already lie in dst. source, dst: nhwc operands. */
+struct ood_convolution_spec {
+    const struct ood_node *node;
+    size_t batch, channels, height, width;               /* of the source */
+    size_t out_channels, out_height, out_width, groups;
+    struct ood_window window;
+    const struct ood_tensor *weights;
+    const float *bias;
+    struct ood_operand source, destination;
+};
+bool ood_builder_convolution_direct(struct ood_builder *builder, const struct ood_convolution_spec *spec,
+                                    struct ood_error *err) OOD_MUST_CHECK;
+
+/* Pooling, nhwc to nhwc. Padding is left out of the average unless include_padding. */
+enum ood_pooling { OOD_POOLING_MAX, OOD_POOLING_AVERAGE, OOD_POOLING_AVERAGE_PADDED };
+struct ood_pooling_spec {
+    const struct ood_node *node;
+    enum ood_pooling kind;
+    size_t batch, channels, height, width, out_height, out_width;
+    struct ood_window window;
+    struct ood_operand source, destination;
+};
+bool ood_builder_pooling(struct ood_builder *builder, const struct ood_pooling_spec *spec, struct ood_error *err) OOD_MUST_CHECK;
+
+#endif

@@ -1,0 +1,388 @@
+/* From an ONNX file to plans for each batch size: read, tap, simplify, lower, place. Read-only once made. */
+#include <omp.h>
+#include <string.h>
+
+#include "plan/builder_internal.h"
+#include "plan/dnnl.h"
+
+/* ---- outputs ---- */
+
+static bool set_outputs(struct ood_model *model, bool taps, struct ood_error *err)
+{
+    struct ood_graph *graph = model->graph;
+    size_t count = taps ? 2 : graph->output_count;
+    if (taps) {
+        uint32_t *outputs = ood_pool_alloc(&graph->pool, 2, sizeof *outputs, err);
+        if (outputs == NULL)
+            return false;
+        outputs[0] = model->taps.logits;
+        outputs[1] = model->taps.features;
+        graph->outputs = outputs;            /* what lies behind the taps is dead */
+        graph->output_count = 2;
+    }
+    model->outputs = ood_new_array(uint32_t, count, err);
+    model->output_shapes = ood_new_array(struct ood_shape, count, err);
+    if (model->outputs == NULL || model->output_shapes == NULL)
+        return false;
+    model->output_count = count;
+    for (size_t i = 0; i < count; i++) {
+        model->outputs[i] = graph->outputs[i];
+        model->output_shapes[i] = graph->values[graph->outputs[i]].shape;
+    }
+    if (!taps)
+        return true;
+    static const char *const names[] = { "logits", "features" };
+    for (size_t i = 0; i < 2; i++) {
+        struct ood_shape *shape = &model->output_shapes[i];
+        const struct ood_value *value = &graph->values[model->outputs[i]];
+        if (value->type != OOD_FLOAT32)
+            return ood_fail(err, OOD_UNSUPPORTED, "%s: tensor %s is %s, expected float32", names[i], value->name,
+                            ood_type_name(value->type));
+        if (shape->rank == 4)
+            shape->rank = 2;                 /* pooled by mean over rows and columns */
+        if (shape->rank != 2 || shape->dims[1] < 1 || ood_dim_is_batch(shape->dims[1])) {
+            char text[OOD_SHAPE_TEXT];
+            return ood_fail(err, OOD_UNSUPPORTED, "%s: tensor %s has shape %s, expected NxK or NxCxHxW", names[i], value->name,
+                            ood_shape_print(&value->shape, text));
+        }
+    }
+    return true;
+}
+
+/* ---- plans ---- */
+
+/* The node after which a value is not read any more; OOD_NONE for outputs and inputs, whose memory stays. */
+static uint32_t *find_last_readers(const struct ood_model *model, struct ood_error *err)
+{
+    const struct ood_graph *graph = model->graph;
+    uint32_t *last = ood_new_array(uint32_t, graph->value_count, err);
+    if (last == NULL)
+        return NULL;
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const struct ood_node *node = &graph->nodes[n];
+        if (node->dead)
+            continue;
+        for (size_t i = 0; i < node->input_count; i++)
+            if (node->inputs[i] != OOD_NONE)
+                last[node->inputs[i]] = (uint32_t)n;
+        for (size_t i = 0; i < node->post_count; i++)
+            if (node->posts[i].kind == OOD_POST_SUM)
+                last[node->posts[i].value] = (uint32_t)n;
+    }
+    for (size_t i = 0; i < graph->input_count; i++)
+        last[graph->inputs[i]] = OOD_NONE;
+    for (size_t i = 0; i < model->output_count; i++)
+        last[model->outputs[i]] = OOD_NONE;
+    return last;
+}
+
+struct pooled { const struct ood_kernels *kernels; size_t batch, rows, channels; };
+
+static void run_pooled(const void *state, void *const *memory)
+{
+    const struct pooled *p = state;
+    p->kernels->mean_rows(memory[1], memory[0], p->batch, p->rows, p->channels);
+}
+
+/* Features [N,C,H,W] to [N,C]. */
+static bool pool_output(struct ood_builder *builder, uint32_t value, struct ood_operand *out, struct ood_error *err)
+{
+    struct ood_shape shape = ood_builder_shape(builder, value);
+    struct pooled state = { builder->model->kernels, builder->plan->batch, (size_t)(shape.dims[2] * shape.dims[3]),
+                            (size_t)shape.dims[1] };
+    struct ood_operand from, to;
+    if (!ood_builder_input(builder, value, OOD_NHWC, &from, err) ||
+        !ood_builder_scratch(builder, state.batch * state.channels * sizeof(float), &to, err))
+        return false;
+    struct ood_step step = { .kernel = "own:mean_rows", .value = value, .run = run_pooled, .operands = { from, to }, .operand_count = 2 };
+    step.state = ood_new(struct pooled, err);
+    if (step.state == NULL)
+        return false;
+    memcpy(step.state, &state, sizeof state);
+    *out = to;
+    return ood_builder_add(builder, &step, err);
+}
+
+static bool place_inputs(struct ood_builder *builder, struct ood_error *err)
+{
+    const struct ood_graph *graph = builder->model->graph;
+    for (size_t i = 0; i < graph->input_count; i++)
+        if (!ood_builder_output(builder, graph->inputs[i], OOD_PLAIN, &builder->plan->inputs[i], err))
+            return false;
+    return true;
+}
+
+static bool place_outputs(struct ood_builder *builder, struct ood_error *err)
+{
+    struct ood_model *model = builder->model;
+    for (size_t i = 0; i < model->output_count; i++) {
+        uint32_t value = model->outputs[i];
+        bool pooled = model->output_shapes[i].rank != model->graph->values[value].shape.rank;
+        if (pooled ? !pool_output(builder, value, &builder->plan->outputs[i], err)
+                   : !ood_builder_input(builder, value, OOD_PLAIN, &builder->plan->outputs[i], err))
+            return false;
+    }
+    return true;
+}
+
+static bool place_buffers(struct ood_plan *plan, struct ood_error *err)
+{
+    bool done = false;
+    struct ood_arena_value *values = ood_new_array(struct ood_arena_value, plan->buffer_count, err);
+    if (values == NULL)
+        return false;
+    for (size_t i = 0; i < plan->buffer_count; i++)
+        values[i] = plan->buffers[i].place;
+    if (ood_arena_plan(values, plan->buffer_count, &plan->arena_bytes, err)) {
+        for (size_t i = 0; i < plan->buffer_count; i++)
+            plan->buffers[i].place.offset = values[i].offset;
+        done = true;
+    }
+    ood_free(values);
+    return done;
+}
+
+bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err)
+{
+    const struct ood_graph *graph = model->graph;
+    if (!ood_grow(&model->plans, &model->plan_capacity, model->plan_count + 1, sizeof *model->plans, err))
+        return false;
+    struct ood_plan *plan = &model->plans[model->plan_count++];
+    *plan = (struct ood_plan){ .batch = batch };
+    struct ood_builder builder = { .model = model, .plan = plan };
+    bool done = false;
+    uint32_t *last_reader = find_last_readers(model, err);
+    builder.placed = ood_new_array(struct ood_placed, graph->value_count, err);
+    plan->inputs = ood_new_array(struct ood_operand, graph->input_count, err);
+    plan->outputs = ood_new_array(struct ood_operand, model->output_count, err);
+    builder.last_reader = last_reader;
+    if (last_reader == NULL || builder.placed == NULL || plan->inputs == NULL || plan->outputs == NULL ||
+        !place_inputs(&builder, err))
+        goto out;
+    for (size_t n = 0; n < graph->node_count; n++) {
+        if (graph->nodes[n].dead)
+            continue;
+        builder.node_index = (uint32_t)n;
+        if (!graph->nodes[n].op->lower(&builder, &graph->nodes[n], err))
+            goto out;
+    }
+    builder.node_index = OOD_NONE;
+    if (!place_outputs(&builder, err))
+        goto out;
+    for (size_t i = 0; i < graph->input_count; i++)          /* filled before the first step, by the caller */
+        plan->buffers[plan->inputs[i].buffer].place.first_step = 0;
+    for (size_t i = 0; i < model->output_count; i++)         /* read after the last */
+        if (plan->outputs[i].buffer != OOD_NONE)
+            plan->buffers[plan->outputs[i].buffer].place.last_step = UINT32_MAX;
+    done = place_buffers(plan, err);
+out:
+    ood_free(last_reader);
+    ood_free(builder.placed);
+    return done;
+}
+
+void ood_plan_clear(struct ood_plan *plan)
+{
+    for (size_t i = 0; i < plan->step_count; i++) {
+        ood_free(plan->steps[i].state);
+        if (plan->steps[i].primitive != NULL)
+            dnnl_primitive_destroy(plan->steps[i].primitive);
+    }
+    ood_free(plan->steps);
+    ood_free(plan->buffers);
+    ood_free(plan->inputs);
+    ood_free(plan->outputs);
+}
+
+static bool build_plans(struct ood_model *model, const struct ood_model_options *options, struct ood_error *err)
+{
+    if (model->graph->fixed_batch > 0)
+        return ood_plan_build(model, (size_t)model->graph->fixed_batch, err);
+    if (options->only_batch > 0)
+        return ood_plan_build(model, (size_t)options->only_batch, err);
+    size_t most = options->batch == 0 ? 8 : options->batch;
+    for (size_t batch = 1; batch < most; batch *= 2)
+        if (!ood_plan_build(model, batch, err))
+            return false;
+    return ood_plan_build(model, most, err);
+}
+
+/* ---- weights ---- */
+
+static bool used_as_it_is(const struct ood_model *model, const void *data)
+{
+    for (size_t p = 0; p < model->plan_count; p++) {
+        const struct ood_plan *plan = &model->plans[p];
+        for (size_t s = 0; s < plan->step_count; s++)
+            for (size_t i = 0; i < plan->steps[s].operand_count; i++)
+                if (plan->steps[s].operands[i].weights == data)
+                    return true;
+        for (size_t i = 0; i < model->output_count; i++)
+            if (plan->outputs[i].weights == data)
+                return true;
+    }
+    return false;
+}
+
+/* Constants that were packed into another layout, or folded away, are not needed a second time. */
+static void drop_unused_constants(struct ood_model *model)
+{
+    struct ood_graph *graph = model->graph;
+    for (size_t i = 0; i < graph->tensor_count; i++) {
+        struct ood_tensor *tensor = graph->tensors[i];
+        if (tensor->owned && tensor->type == OOD_FLOAT32 && tensor->count > 64 && !used_as_it_is(model, tensor->data)) {
+            ood_free(tensor->data);
+            tensor->data = NULL;
+            tensor->owned = false;
+        }
+    }
+}
+
+static size_t count_parameters(const struct ood_graph *graph)
+{
+    size_t parameters = 0;
+    for (size_t i = 0; i < graph->value_count; i++)
+        if (graph->values[i].constant != NULL && graph->values[i].producer == OOD_NONE && graph->values[i].type == OOD_FLOAT32)
+            parameters += graph->values[i].constant->count;
+    return parameters;
+}
+
+/* ---- models ---- */
+
+static bool compile(struct ood_model *model, const struct ood_bytes *onnx, const struct ood_model_options *options,
+                    struct ood_error *err)
+{
+    struct ood_graph_options reading = { .operators = options->operators, .input_shape = options->input_shape,
+                                         .batch = options->only_batch };
+    model->graph = ood_graph_read(onnx, &reading, err);
+    if (model->graph == NULL)
+        return false;
+    model->parameters = count_parameters(model->graph);
+    if (!options->no_taps && !ood_graph_taps(model->graph, options->logits, options->features, &model->taps, err))
+        return false;
+    unsigned passes = options->passes == 0 ? OOD_PASS_ALL : options->passes & ~OOD_PASS_NONE;
+    if (!set_outputs(model, !options->no_taps, err) ||
+        !ood_graph_simplify(model->graph, passes, model->outputs, model->output_count, err))
+        return false;
+    dnnl_status_t status = dnnl_engine_create(&model->engine, dnnl_cpu, 0);
+    if (status != dnnl_success)
+        return ood_fail(err, OOD_SYSTEM, "oneDNN gives no CPU engine (status %d)", (int)status);
+    return build_plans(model, options, err);
+}
+
+struct ood_model *ood_model_new(const struct ood_bytes *onnx, const struct ood_model_options *options, struct ood_error *err)
+{
+    struct ood_model *model = ood_new(struct ood_model, err);
+    if (model == NULL)
+        return NULL;
+    atomic_init(&model->references, 1);
+    model->kernels = ood_kernels_choose();
+    model->convolution = options->convolution;
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(1);              /* primitives remember the team they were made for */
+    bool done = compile(model, onnx, options, err);
+    omp_set_num_threads(threads);
+    if (!done) {
+        ood_model_free(model);
+        return NULL;
+    }
+    drop_unused_constants(model);
+    return model;
+}
+
+struct ood_model *ood_model_ref(struct ood_model *model)
+{
+    atomic_fetch_add_explicit(&model->references, 1, memory_order_relaxed);
+    return model;
+}
+
+void ood_model_free(struct ood_model *model)
+{
+    /* acq_rel: what other threads did with it comes before the freeing */
+    if (model == NULL || atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < model->plan_count; i++)
+        ood_plan_clear(&model->plans[i]);
+    ood_free(model->plans);
+    for (size_t i = 0; i < model->weights_count; i++) {
+        ood_free(model->weights[i].key);
+        ood_free(model->weights[i].memory);
+    }
+    ood_free(model->weights);
+    ood_free(model->outputs);
+    ood_free(model->output_shapes);
+    ood_graph_free(model->graph);
+    if (model->engine != NULL)
+        dnnl_engine_destroy(model->engine);
+    ood_free(model);
+}
+
+/* ---- asking ---- */
+
+const struct ood_graph *ood_model_graph(const struct ood_model *model) { return model->graph; }
+struct ood_taps ood_model_taps(const struct ood_model *model) { return model->taps; }
+size_t ood_model_input_count(const struct ood_model *model) { return model->graph->input_count; }
+size_t ood_model_output_count(const struct ood_model *model) { return model->output_count; }
+
+static const struct ood_value *input_value(const struct ood_model *model, size_t i) { return &model->graph->values[model->graph->inputs[i]]; }
+static const struct ood_value *output_value(const struct ood_model *model, size_t i) { return &model->graph->values[model->outputs[i]]; }
+
+const char *ood_model_input_name(const struct ood_model *model, size_t i) { return input_value(model, i)->name; }
+const char *ood_model_output_name(const struct ood_model *model, size_t i) { return output_value(model, i)->name; }
+struct ood_shape ood_model_input_shape(const struct ood_model *model, size_t i) { return input_value(model, i)->shape; }
+struct ood_shape ood_model_output_shape(const struct ood_model *model, size_t i) { return model->output_shapes[i]; }
+enum ood_type ood_model_input_type(const struct ood_model *model, size_t i) { return input_value(model, i)->type; }
+enum ood_type ood_model_output_type(const struct ood_model *model, size_t i) { return output_value(model, i)->type; }
+size_t ood_model_parameters(const struct ood_model *model) { return model->parameters; }
+size_t ood_model_most_batch(const struct ood_model *model) { return model->plans[model->plan_count - 1].batch; }
+
+size_t ood_model_plan_batch(const struct ood_model *model, size_t n)
+{
+    size_t best = model->plans[0].batch;
+    for (size_t i = 1; i < model->plan_count && model->plans[i].batch <= n; i++)
+        best = model->plans[i].batch;
+    return best;
+}
+
+static const struct ood_plan *plan_for(const struct ood_model *model, size_t batch)
+{
+    size_t i = 0;
+    while (i + 1 < model->plan_count && model->plans[i].batch != batch)
+        i++;
+    return &model->plans[i];
+}
+
+size_t ood_model_step_count(const struct ood_model *model, size_t batch) { return plan_for(model, batch)->step_count; }
+size_t ood_model_arena_bytes(const struct ood_model *model, size_t batch) { return plan_for(model, batch)->arena_bytes; }
+
+struct ood_step_info ood_model_step(const struct ood_model *model, size_t batch, size_t i)
+{
+    const struct ood_plan *plan = plan_for(model, batch);
+    const struct ood_step *step = &plan->steps[i];
+    struct ood_step_info info = { .node = step->node != NULL ? step->node->name : "", .kernel = step->kernel,
+                                  .op = step->node != NULL ? step->node->op->name : "", .flops = step->flops,
+                                  .bytes = step->bytes, .slow = step->slow };
+    if (step->value != OOD_NONE)
+        info.output = ood_shape_bind(&model->graph->values[step->value].shape, plan->batch);
+    return info;
+}
+
+size_t ood_model_weight_bytes(const struct ood_model *model)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < model->weights_count; i++)
+        bytes += model->weights[i].bytes;
+    for (size_t i = 0; i < model->graph->tensor_count; i++)
+        if (model->graph->tensors[i]->owned)
+            bytes += model->graph->tensors[i]->count * ood_type_size(model->graph->tensors[i]->type);
+    return bytes;
+}
+
+void ood_engine_description(char *text, size_t size)
+{
+    char onednn[96];
+    ood_dnnl_describe(onednn, sizeof onednn);
+    snprintf(text, size, "%s, own kernels %s", onednn, ood_kernels_choose()->isa);
+}
+
+const char *ood_engine_isa(void) { return ood_dnnl_isa(); }
