@@ -91,7 +91,10 @@ struct ood_graph_options {
  * opset: "node Conv_3 (Conv, opset 13): …". The bytes are not needed afterwards. */
 struct ood_graph *ood_graph_read(const struct ood_bytes *bytes, const struct ood_graph_options *options,
                                  struct ood_error *err) OOD_MUST_CHECK;
-void ood_graph_free(struct ood_graph *graph);
+void ood_graph_free(struct ood_graph *graph);                                  /* NULL is fine */
+
+/* bytes: one serialised TensorProto, as ONNX's test folders hold (input_0.pb). Freed by ood_tensor_free. */
+struct ood_tensor *ood_tensor_read_onnx(const struct ood_bytes *bytes, struct ood_error *err) OOD_MUST_CHECK;
 
 /* ---- passes: one file each in passes/, run in the order of the one list in passes/passes.c ---- */
 

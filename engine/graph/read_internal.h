@@ -1,0 +1,37 @@
+/* What the files that read ONNX share. */
+#ifndef OOD_GRAPH_READ_INTERNAL_H
+#define OOD_GRAPH_READ_INTERNAL_H
+
+#include "graph/graph_internal.h"
+#include "graph/onnx.pb-c.h"
+
+#define OOD_OPSET_FIRST 7
+#define OOD_OPSET_LAST 17
+
+/* bytes as a message of `root`, after the scan, in the pool's memory (never freed singly). NULL on failure. */
+ProtobufCMessage *ood_onnx_unpack(const ProtobufCMessageDescriptor *root, const struct ood_bytes *bytes,
+                                  struct ood_pool *pool, struct ood_error *err) OOD_MUST_CHECK;
+
+/* A fresh tensor of what the message holds. The caller puts the tensor's name in front of the error. */
+struct ood_tensor *ood_onnx_tensor(const Onnx__TensorProto *proto, struct ood_error *err) OOD_MUST_CHECK;
+
+/* ONNX's data type as ours. False: not supported, said with ONNX's name for it. */
+bool ood_onnx_type(int32_t data_type, enum ood_type *out, struct ood_error *err) OOD_MUST_CHECK;
+
+/* Names to values, sorted: lookups take no longer for names chosen to collide. */
+struct ood_index_entry { const char *name; uint32_t value; };
+struct ood_index { struct ood_index_entry *entries; size_t count; };
+
+/* Sorts. Two entries of one name: OOD_INVALID. */
+bool ood_index_sort(struct ood_index *index, struct ood_error *err) OOD_MUST_CHECK;
+uint32_t ood_index_find(const struct ood_index *index, const char *name);
+
+/* Node `position` of the file: operator, attributes, inputs through the index. Its outputs are values already, from
+ * first_output on, those with an empty name left out. */
+bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto, size_t position,
+                   const struct ood_index *index, uint32_t first_output, struct ood_error *err) OOD_MUST_CHECK;
+
+/* A copy of a value's name, if it is one that can be kept: not empty, UTF-8, no control characters. NULL on failure. */
+const char *ood_read_name(struct ood_graph *graph, const char *name, const char *what, struct ood_error *err) OOD_MUST_CHECK;
+
+#endif
