@@ -1,0 +1,100 @@
+/* Strided copies: an odometer over the outer dimensions, rows of the innermost one copied at once where they can be. */
+#include "ops/move_internal.h"
+
+#include <string.h>
+
+const size_t *ood_move_order(size_t rank, enum ood_layout layout)
+{
+    static const size_t plain[OOD_MAX_RANK] = { 0, 1, 2, 3, 4, 5, 6, 7 }, nhwc[] = { 0, 2, 3, 1 };
+    return layout == OOD_NHWC && rank == 4 ? nhwc : plain;
+}
+
+void ood_move_strides(const struct ood_shape *shape, enum ood_layout layout, size_t strides[OOD_MAX_RANK])
+{
+    const size_t *order = ood_move_order(shape->rank, layout);
+    size_t stride = 1;
+    for (size_t i = shape->rank; i-- > 0;) {
+        strides[order[i]] = stride;
+        stride *= (size_t)shape->dims[order[i]];
+    }
+}
+
+static void swap(size_t *values, size_t i, size_t j)
+{
+    size_t kept = values[i];
+    values[i] = values[j];
+    values[j] = kept;
+}
+
+void ood_move_simplify(struct ood_move *move)
+{
+    size_t rank = 0;
+    for (size_t i = 0; i < move->rank; i++) {
+        if (move->dims[i] == 1)
+            continue;
+        move->dims[rank] = move->dims[i], move->from[rank] = move->from[i], move->to[rank] = move->to[i];
+        rank++;
+    }
+    for (size_t i = 1; i < rank; i++)
+        for (size_t j = i; j > 0 && move->to[j - 1] < move->to[j]; j--)
+            swap(move->dims, j, j - 1), swap(move->from, j, j - 1), swap(move->to, j, j - 1);
+    size_t kept = 0;
+    for (size_t i = 1; i < rank; i++) {
+        size_t dim = move->dims[i];
+        bool joined = move->from[kept] == move->from[i] * dim && move->to[kept] == move->to[i] * dim;
+        if (!joined)
+            move->dims[++kept] = dim;
+        else
+            move->dims[kept] *= dim;
+        move->from[kept] = move->from[i], move->to[kept] = move->to[i];
+    }
+    move->rank = rank > 0 ? kept + 1 : 0;
+}
+
+bool ood_move_is_copy(const struct ood_move *move)
+{
+    return move->rank == 0 || (move->rank == 1 && move->from[0] == 1 && move->to[0] == 1);
+}
+
+static void move_row(char *to, const char *from, size_t count, size_t to_stride, size_t from_stride, size_t size)
+{
+    if (to_stride == 1 && from_stride == 1) {
+        memcpy(to, from, count * size);
+    } else if (size == 4) {
+        for (size_t i = 0; i < count; i++)
+            memcpy(to + i * to_stride * 4, from + i * from_stride * 4, 4);
+    } else if (size == 8) {
+        for (size_t i = 0; i < count; i++)
+            memcpy(to + i * to_stride * 8, from + i * from_stride * 8, 8);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            memcpy(to + i * to_stride * size, from + i * from_stride * size, size);
+    }
+}
+
+void ood_move_run(const struct ood_move *move, const void *from, void *to)
+{
+    const char *source = (const char *)from + move->from_start * move->size;
+    char *target = (char *)to + move->to_start * move->size;
+    if (move->rank == 0) {
+        memcpy(target, source, move->size);
+        return;
+    }
+    for (size_t i = 0; i < move->rank; i++)
+        if (move->dims[i] == 0)
+            return;
+    size_t last = move->rank - 1, at[OOD_MAX_RANK] = { 0 };
+    for (;;) {
+        move_row(target, source, move->dims[last], move->to[last], move->from[last], move->size);
+        size_t i = last;
+        while (i-- > 0) {
+            source += move->from[i] * move->size, target += move->to[i] * move->size;
+            if (++at[i] < move->dims[i])
+                break;
+            source -= move->dims[i] * move->from[i] * move->size, target -= move->dims[i] * move->to[i] * move->size;
+            at[i] = 0;
+        }
+        if (i == SIZE_MAX)
+            return;
+    }
+}

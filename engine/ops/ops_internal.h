@@ -1,0 +1,22 @@
+/* What several operators share. */
+#ifndef OOD_OPS_OPS_INTERNAL_H
+#define OOD_OPS_OPS_INTERNAL_H
+
+#include "graph/op.h"
+
+/* An axis of a value of `rank` dimensions, counted from the end where negative. Out of range: OOD_INVALID. */
+bool ood_op_axis(const struct ood_node *node, int64_t axis, size_t rank, size_t *out, struct ood_error *err) OOD_MUST_CHECK;
+
+/* The int64 values of input i, which must be known at load and have one dimension (or none): `what` names it in errors. They
+ * may be batch multiples. More than `most`: OOD_INVALID. *values is the graph's memory. */
+bool ood_op_known_ints(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, size_t most,
+                       const int64_t **values, size_t *count, struct ood_error *err) OOD_MUST_CHECK;
+
+/* evaluate() of what keeps its elements in their order: a copy of input 0 under the output's shape. */
+struct ood_tensor *ood_op_evaluate_same(const struct ood_graph *graph, const struct ood_node *node,
+                                        const struct ood_tensor *const *inputs, struct ood_error *err);
+
+/* lower() of the same: output 0 is input 0 under another shape. */
+bool ood_op_lower_alias(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err);
+
+#endif

@@ -1,0 +1,172 @@
+/* Shape and Gather: with Concat and Reshape the arithmetic on dimensions that exporters write. Shape's answer is known at
+ * load, batch multiples included; Gather also picks from data, by indices known at load. */
+#include <string.h>
+
+#include "ops/ops.h"
+#include "ops/ops_internal.h"
+#include "plan/builder.h"
+
+/* ---- Shape ---- */
+
+/* start and end of opset 15: clamped into 0 … rank. */
+static size_t shape_bound(int64_t bound, size_t rank)
+{
+    int64_t most = (int64_t)rank, at = bound < 0 ? bound + most : bound;
+    return (size_t)(at < 0 ? 0 : at > most ? most : at);
+}
+
+static bool shape_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
+{
+    const struct ood_value *input = ood_node_input(graph, node, 0);
+    size_t rank = input->shape.rank, start = 0, end = rank;
+    if (node->opset >= 15) {
+        start = shape_bound(ood_node_int(node, "start", 0), rank);
+        end = shape_bound(ood_node_int(node, "end", (int64_t)rank), rank);
+    }
+    size_t count = end > start ? end - start : 0;
+    const struct ood_shape shape = ood_shape_of(1, (int64_t)count);
+    struct ood_tensor *dims = ood_tensor_new(OOD_INT64, &shape, err);
+    if (dims == NULL)
+        return false;
+    if (count > 0)
+        memcpy(dims->data, input->shape.dims + start, count * sizeof(int64_t));
+    if (!ood_graph_set_output(graph, node, 0, OOD_INT64, &shape, err)) {
+        ood_tensor_free(dims);
+        return false;
+    }
+    return ood_graph_set_constant(graph, node->outputs[0], dims, err);
+}
+
+/* Readers see the constant; there is no step. */
+static bool shape_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
+{
+    (void)builder, (void)node, (void)err;
+    return true;
+}
+
+const struct ood_op ood_op_shape = {
+    .name = "Shape", .since = 1, .least_inputs = 1, .most_inputs = 1, .shape = shape_shape, .lower = shape_lower,
+};
+
+/* ---- Gather ---- */
+
+/* Index i of a tensor of int64 or int32, counted from the end where negative; false where it is no index of `dim`. */
+static bool gather_index(const struct ood_tensor *indices, size_t i, int64_t dim, size_t *out)
+{
+    int64_t index = indices->type == OOD_INT64 ? ood_i64(indices)[i] : ((const int32_t *)indices->data)[i];
+    if (index < -dim || index >= dim)
+        return false;
+    *out = (size_t)(index < 0 ? index + dim : index);
+    return true;
+}
+
+static bool gather_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
+{
+    const struct ood_value *data = ood_node_input(graph, node, 0), *indices = ood_node_input(graph, node, 1);
+    size_t axis, rank = data->shape.rank, picked = indices->shape.rank, ignored;
+    if (!ood_op_axis(node, ood_node_int(node, "axis", 0), rank, &axis, err))
+        return false;
+    if (indices->type != OOD_INT64 && indices->type != OOD_INT32)
+        return ood_node_fail(node, err, OOD_INVALID, "indices are %s; expected int64 or int32", ood_type_name(indices->type));
+    if (indices->constant == NULL)
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "indices (\"%s\") are not known at load", indices->name);
+    if (rank - 1 + picked > OOD_MAX_RANK)
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "output has %zu dimensions; at most %d are supported",
+                             rank - 1 + picked, OOD_MAX_RANK);
+    int64_t dim = data->shape.dims[axis];
+    if (ood_dim_is_batch(dim))
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "picks along the batch (axis %zu)", axis);
+    for (size_t i = 0; i < indices->constant->count; i++)
+        if (!gather_index(indices->constant, i, dim, &ignored))
+            return ood_node_fail(node, err, OOD_INVALID, "index %zu is outside axis %zu of %lld elements", i, axis, (long long)dim);
+    struct ood_shape shape = { .rank = rank - 1 + picked };
+    for (size_t i = 0; i < shape.rank; i++)
+        shape.dims[i] = i < axis ? data->shape.dims[i] : i < axis + picked ? indices->shape.dims[i - axis]
+                                                                            : data->shape.dims[i - picked + 1];
+    return ood_graph_set_output(graph, node, 0, data->type, &shape, err);
+}
+
+struct gather { size_t outer, dim, picked, inner; };     /* inner: bytes */
+
+static struct gather gather_of(const struct ood_shape *data, size_t axis, size_t picked, enum ood_type type)
+{
+    struct gather gather = { .outer = 1, .dim = (size_t)data->dims[axis], .picked = picked, .inner = ood_type_size(type) };
+    for (size_t i = 0; i < data->rank; i++)
+        if (i != axis)
+            *(i < axis ? &gather.outer : &gather.inner) *= (size_t)data->dims[i];
+    return gather;
+}
+
+static void gather_run(const void *state, void *const *memory)
+{
+    const struct gather *gather = state;
+    const char *from = memory[0];
+    const int64_t *indices = memory[1];
+    char *to = memory[2];
+    for (size_t outer = 0; outer < gather->outer; outer++, from += gather->dim * gather->inner)
+        for (size_t i = 0; i < gather->picked; i++, to += gather->inner)
+            memcpy(to, from + (size_t)indices[i] * gather->inner, gather->inner);
+}
+
+struct gather_indices { const struct ood_tensor *tensor; int64_t dim; };
+
+static bool gather_fill(void *memory, const void *context, struct ood_error *err)
+{
+    const struct gather_indices *indices = context;
+    int64_t *plain = memory;
+    size_t index = 0;
+    for (size_t i = 0; i < indices->tensor->count; i++) {
+        if (!gather_index(indices->tensor, i, indices->dim, &index))
+            return ood_fail(err, OOD_INVALID, "index %zu is out of range", i);
+        plain[i] = (int64_t)index;
+    }
+    return true;
+}
+
+static struct ood_tensor *gather_evaluate(const struct ood_graph *graph, const struct ood_node *node,
+                                          const struct ood_tensor *const *inputs, struct ood_error *err)
+{
+    const struct ood_value *value = &graph->values[node->outputs[0]];
+    size_t axis;
+    if (!ood_op_axis(node, ood_node_int(node, "axis", 0), inputs[0]->shape.rank, &axis, err))
+        return NULL;
+    const struct gather_indices indices = { inputs[1], inputs[0]->shape.dims[axis] };
+    int64_t *plain = ood_new_array(int64_t, inputs[1]->count, err);
+    if (plain == NULL)
+        return NULL;
+    struct ood_tensor *output = NULL;
+    if (gather_fill(plain, &indices, err))
+        output = ood_tensor_new(value->type, &value->shape, err);
+    if (output != NULL && output->count > 0) {
+        const struct gather gather = gather_of(&inputs[0]->shape, axis, inputs[1]->count, value->type);
+        gather_run(&gather, (void *const[]){ inputs[0]->data, plain, output->data });
+    }
+    ood_free(plain);
+    return output;
+}
+
+static bool gather_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
+{
+    const struct ood_shape data = ood_builder_shape(builder, node->inputs[0]);
+    const struct ood_value *value = &ood_builder_graph(builder)->values[node->outputs[0]];
+    const struct ood_tensor *indices = ood_builder_constant(builder, node->inputs[1]);
+    size_t axis;
+    if (!ood_op_axis(node, ood_node_int(node, "axis", 0), data.rank, &axis, err))
+        return false;
+    const struct gather gather = gather_of(&data, axis, indices->count, value->type);
+    const struct gather_indices context = { indices, data.dims[axis] };
+    struct ood_operand operands[3] = { [1] = { .buffer = OOD_NONE } };
+    operands[1].weights = ood_builder_weights(builder, node, "indices", indices->count * sizeof(int64_t), gather_fill,
+                                              &context, err);
+    return operands[1].weights != NULL &&
+           ood_builder_input(builder, node->inputs[0], OOD_PLAIN, &operands[0], err) &&
+           ood_builder_output(builder, node->outputs[0], OOD_PLAIN, &operands[2], err) &&
+           ood_builder_step(builder, &(struct ood_step_spec){ .node = node, .kernel = "own:gather", .run = gather_run,
+                                                              .state = &gather, .state_size = sizeof gather,
+                                                              .operands = operands, .operand_count = 3 }, err);
+}
+
+const struct ood_op ood_op_gather = {
+    .name = "Gather", .since = 1, .least_inputs = 2, .most_inputs = 2,
+    .shape = gather_shape, .evaluate = gather_evaluate, .lower = gather_lower,
+};

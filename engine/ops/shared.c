@@ -1,0 +1,49 @@
+/* Helpers several operators share: axes, integer inputs known at load, outputs that are their input again. */
+#include <string.h>
+
+#include "ops/ops_internal.h"
+#include "plan/builder.h"
+
+bool ood_op_axis(const struct ood_node *node, int64_t axis, size_t rank, size_t *out, struct ood_error *err)
+{
+    int64_t dimensions = (int64_t)rank;
+    if (axis < -dimensions || axis >= dimensions)
+        return ood_node_fail(node, err, OOD_INVALID, "axis %lld; expected -%zu to %zu", (long long)axis, rank,
+                             rank > 0 ? rank - 1 : 0);
+    *out = (size_t)(axis < 0 ? axis + dimensions : axis);
+    return true;
+}
+
+bool ood_op_known_ints(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, size_t most,
+                       const int64_t **values, size_t *count, struct ood_error *err)
+{
+    const struct ood_value *value = ood_node_input(graph, node, i);
+    if (value == NULL)
+        return ood_node_fail(node, err, OOD_INVALID, "input %zu (%s) is missing", i, what);
+    if (value->type != OOD_INT64)
+        return ood_node_fail(node, err, OOD_INVALID, "input %zu (%s) is %s; expected int64", i, what,
+                             ood_type_name(value->type));
+    if (value->constant == NULL)
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "input %zu (%s, \"%s\") is not known at load", i, what, value->name);
+    if (value->shape.rank > 1 || value->constant->count > most)
+        return ood_node_fail(node, err, OOD_INVALID, "input %zu (%s) has %zu dimensions and %zu elements; expected 1 and at most %zu",
+                             i, what, value->shape.rank, value->constant->count, most);
+    *values = ood_i64(value->constant);
+    *count = value->constant->count;
+    return true;
+}
+
+struct ood_tensor *ood_op_evaluate_same(const struct ood_graph *graph, const struct ood_node *node,
+                                        const struct ood_tensor *const *inputs, struct ood_error *err)
+{
+    const struct ood_value *value = &graph->values[node->outputs[0]];
+    struct ood_tensor *output = ood_tensor_new(value->type, &value->shape, err);
+    if (output != NULL && output->count > 0)
+        memcpy(output->data, inputs[0]->data, output->count * ood_type_size(output->type));
+    return output;
+}
+
+bool ood_op_lower_alias(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
+{
+    return ood_builder_alias(builder, node->outputs[0], node->inputs[0], err);
+}
