@@ -1,7 +1,8 @@
-/* Our own arithmetic over plain arrays: knows neither graph nor oneDNN. One source (kernels.c), compiled once per
- * instruction set; ood_kernels_choose takes the best this CPU can do, limited by the variable that limits oneDNN
- * (ONEDNN_MAX_CPU_ISA). All arrays are float32, distinct or exactly equal (in place) where said. Sums run in a fixed order
- * that depends on the index summed over alone, so a picture's bits depend on neither batch nor place. */
+/* Our own arithmetic over plain arrays: knows neither graph nor oneDNN. One source (elementwise.c, product.c, rows.c),
+ * compiled once per instruction set; ood_kernels_choose takes the best this CPU can do, limited by the variable that limits
+ * oneDNN (ONEDNN_MAX_CPU_ISA). All arrays are float32, distinct or exactly equal (in place) where said. Sums run in a fixed
+ * order that depends on the index summed over alone, so a picture's bits depend on neither batch nor place. Every function
+ * passes NaN on: no maximum, clip or ReLU hides one. */
 #ifndef OOD_KERNEL_KERNEL_H
 #define OOD_KERNEL_KERNEL_H
 
@@ -10,12 +11,32 @@
 
 enum ood_unary { OOD_UNARY_RELU, OOD_UNARY_LEAKY_RELU, OOD_UNARY_CLIP, OOD_UNARY_SIGMOID };
 enum ood_binary { OOD_BINARY_ADD, OOD_BINARY_SUB, OOD_BINARY_MUL, OOD_BINARY_DIV };
+enum ood_reduction { OOD_REDUCE_MEAN, OOD_REDUCE_MAX };
 
-/* y = f(x) in sequence; alpha, beta as ood_post. */
+/* y = f(x) in sequence; alpha, beta as ood_post: LEAKY_RELU's slope; CLIP's least and most (most wins where they cross). */
 struct ood_unary_step { enum ood_unary function; float alpha, beta; };
+
+/* How two operands meet in a dense output: a walk over dims, each operand with its stride (in floats, 0: repeated). Made by
+ * ood_broadcast_make, which joins what can be joined, so that the same shape, a scalar and a row are each one or two loops. */
+#define OOD_BROADCAST_RANK 8
+struct ood_broadcast {
+    size_t rank;                             /* at least 1 */
+    size_t dims[OOD_BROADCAST_RANK];
+    size_t a_strides[OOD_BROADCAST_RANK], b_strides[OOD_BROADCAST_RANK];
+};
+
+/* The output's dims outermost first; rank 0 is one element. False: the innermost stride of an operand is neither 0 nor 1. */
+bool ood_broadcast_make(struct ood_broadcast *out, size_t rank, const size_t *dims, const size_t *a_strides,
+                        const size_t *b_strides);
+
+/* Names of the functions as `inspect` shows them: "own:product avx2". */
+struct ood_kernel_names {
+    const char *unary, *binary, *scale_shift, *product, *reduce, *softmax, *transpose;
+};
 
 struct ood_kernels {
     const char *isa;                         /* "baseline", "avx2", "avx512" */
+    struct ood_kernel_names name;
 
     /* y[i] = steps(x[i]); in place allowed. */
     void (*unary)(float *y, const float *x, size_t n, const struct ood_unary_step *steps, size_t step_count);
@@ -24,12 +45,17 @@ struct ood_kernels {
     void (*binary)(enum ood_binary op, float *y, const float *a, const float *b, size_t n,
                    const struct ood_unary_step *steps, size_t step_count);
 
+    /* The same with broadcasting. In place with an operand that is dense and as large as the output. */
+    void (*broadcast)(enum ood_binary op, float *y, const float *a, const float *b, const struct ood_broadcast *walk,
+                      const struct ood_unary_step *steps, size_t step_count);
+
     /* y[r][c] = steps(x[r][c] * scale[c] + shift[c] (+ sum[r][c] if not NULL)); rows × channels; in place allowed. */
     void (*scale_shift)(float *y, const float *x, const float *scale, const float *shift, const float *sum,
                         size_t rows, size_t channels, const struct ood_unary_step *steps, size_t step_count);
 
     /* C[m][n] = steps(A[m][k] · B[k][n] + bias[n]); B packed by pack_b, bias NULL or [n]. Each element's sum runs over k in
-     * order, whatever m: the same bits for a row alone or among others. */
+     * order, whatever m: the same bits for a row alone or among others. packed is packed_b_floats(k, n) floats (0 where that
+     * overflows), 64-byte aligned for speed; its form is this instruction set's own. */
     size_t (*packed_b_floats)(size_t k, size_t n);
     void (*pack_b)(float *packed, const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride);
     void (*product)(float *c, const float *a, const float *packed, const float *bias, size_t m, size_t k, size_t n,
@@ -37,8 +63,20 @@ struct ood_kernels {
 
     /* y[c] = mean over rows of x[row][c], for each of n pictures: x [n][rows][channels], y [n][channels]. */
     void (*mean_rows)(float *y, const float *x, size_t n, size_t rows, size_t channels);
+    /* The same with the reduction to choose. rows 0: NaN for the mean, -infinity for the maximum. */
+    void (*reduce_rows)(enum ood_reduction reduction, float *y, const float *x, size_t n, size_t rows, size_t channels);
+    /* y[r] = reduction over x[r][0 … columns-1]. */
+    void (*reduce_columns)(enum ood_reduction reduction, float *y, const float *x, size_t rows, size_t columns);
+
+    /* Softmax (logarithm: its logarithm) of each row; in place allowed. A NaN makes its whole row NaN. */
+    void (*softmax)(float *y, const float *x, size_t rows, size_t columns, bool logarithm);
+
+    /* y[i][c][r] = x[i][r][c] for each of n matrices. */
+    void (*transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns);
 };
 
+/* The version for this CPU. ONEDNN_MAX_CPU_ISA (or DNNL_MAX_CPU_ISA) in oneDNN's words: SSE41 and AVX leave the baseline,
+ * AVX2 and AVX2_VNNI the avx2 version, anything else no limit. */
 const struct ood_kernels *ood_kernels_choose(void);
 
 /* One version by name, for tests; NULL where this CPU or build lacks it. */

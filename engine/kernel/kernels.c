@@ -1,0 +1,26 @@
+/* The table of one version of the kernels. */
+#include "kernel/kernels_internal.h"
+
+#define TEXT(isa) #isa
+#define ISA(isa) TEXT(isa)
+#define NAME(function) "own:" function " " ISA(OOD_KERNEL_ISA)
+
+const struct ood_kernels KERNEL(ood_kernels) = {
+    .isa = ISA(OOD_KERNEL_ISA),
+    .name = {
+        .unary = NAME("unary"), .binary = NAME("binary"), .scale_shift = NAME("scale_shift"), .product = NAME("product"),
+        .reduce = NAME("reduce"), .softmax = NAME("softmax"), .transpose = NAME("transpose"),
+    },
+    .unary = KERNEL(ood_unary),
+    .binary = KERNEL(ood_binary),
+    .broadcast = KERNEL(ood_broadcast),
+    .scale_shift = KERNEL(ood_scale_shift),
+    .packed_b_floats = KERNEL(ood_packed_b_floats),
+    .pack_b = KERNEL(ood_pack_b),
+    .product = KERNEL(ood_product),
+    .mean_rows = KERNEL(ood_mean_rows),
+    .reduce_rows = KERNEL(ood_reduce_rows),
+    .reduce_columns = KERNEL(ood_reduce_columns),
+    .softmax = KERNEL(ood_softmax),
+    .transpose = KERNEL(ood_transpose),
+};

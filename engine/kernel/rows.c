@@ -1,0 +1,162 @@
+/* Reductions over rows and columns, softmax, transposition. A sum's order depends on the index summed over alone: over rows
+ * in runs of 32, over columns in lanes, then lanes in halves. */
+#include "kernel/kernels_internal.h"
+
+#include <math.h>
+
+#define RUN 32                               /* rows summed before they join the total: keeps the error near log n */
+
+INLINE vec combine(enum ood_reduction reduction, vec a, vec b)
+{
+    return reduction == OOD_REDUCE_MEAN ? a + b : greater(a, b);
+}
+
+INLINE float identity(enum ood_reduction reduction)
+{
+    return reduction == OOD_REDUCE_MEAN ? 0.0f : -INFINITY;
+}
+
+/* `count` vectors of channels of one picture. */
+INLINE void reduce_vectors(enum ood_reduction reduction, float *y, const float *x, size_t rows, size_t channels, size_t count)
+{
+    vec total[BLOCK], part[BLOCK];
+    UNROLL for (size_t i = 0; i < count; i++)
+        total[i] = splat(identity(reduction));
+    for (size_t row = 0; row < rows; row += RUN) {
+        size_t end = rows - row < RUN ? rows : row + RUN;
+        UNROLL for (size_t i = 0; i < count; i++)
+            part[i] = splat(identity(reduction));
+        for (size_t r = row; r < end; r++)
+            UNROLL for (size_t i = 0; i < count; i++)
+                part[i] = combine(reduction, part[i], load(x + r * channels + i * VECTOR));
+        UNROLL for (size_t i = 0; i < count; i++)
+            total[i] = combine(reduction, total[i], part[i]);
+    }
+    UNROLL for (size_t i = 0; i < count; i++)
+        store(y + i * VECTOR, reduction == OOD_REDUCE_MEAN ? total[i] / splat((float)rows) : total[i]);
+}
+
+/* Fewer channels than a vector: the same with a padded copy of each row. */
+INLINE void reduce_narrow(enum ood_reduction reduction, float *y, const float *x, size_t rows, size_t channels)
+{
+    vec total = splat(identity(reduction));
+    for (size_t row = 0; row < rows; row += RUN) {
+        size_t end = rows - row < RUN ? rows : row + RUN;
+        vec part = splat(identity(reduction));
+        for (size_t r = row; r < end; r++)
+            part = combine(reduction, part, load_part(x + r * channels, channels, 0));
+        total = combine(reduction, total, part);
+    }
+    store_part(y, channels, reduction == OOD_REDUCE_MEAN ? total / splat((float)rows) : total);
+}
+
+INLINE void reduce_picture(enum ood_reduction reduction, float *y, const float *x, size_t rows, size_t channels)
+{
+    size_t c = 0;
+    if (channels < VECTOR) {
+        reduce_narrow(reduction, y, x, rows, channels);
+        return;
+    }
+    for (; channels - c >= BLOCK * VECTOR; c += BLOCK * VECTOR)
+        reduce_vectors(reduction, y + c, x + c, rows, channels, BLOCK);
+    for (; channels - c >= VECTOR; c += VECTOR)
+        reduce_vectors(reduction, y + c, x + c, rows, channels, 1);
+    if (c < channels)
+        reduce_vectors(reduction, y + channels - VECTOR, x + channels - VECTOR, rows, channels, 1);
+}
+
+void KERNEL(ood_reduce_rows)(enum ood_reduction reduction, float *y, const float *x, size_t n, size_t rows, size_t channels)
+{
+    for (size_t i = 0; i < n; i++, y += channels, x += rows * channels) {
+        if (reduction == OOD_REDUCE_MEAN)
+            reduce_picture(OOD_REDUCE_MEAN, y, x, rows, channels);
+        else
+            reduce_picture(OOD_REDUCE_MAX, y, x, rows, channels);
+    }
+}
+
+void KERNEL(ood_mean_rows)(float *y, const float *x, size_t n, size_t rows, size_t channels)
+{
+    KERNEL(ood_reduce_rows)(OOD_REDUCE_MEAN, y, x, n, rows, channels);
+}
+
+/* ---- along a row ---- */
+
+INLINE float reduce_lanes(enum ood_reduction reduction, vec v)
+{
+    float lanes[VECTOR];
+    store(lanes, v);
+    for (size_t half = VECTOR / 2; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++) {
+            float a = lanes[i], b = lanes[i + half];
+            lanes[i] = reduction == OOD_REDUCE_MEAN ? a + b : a != a || a > b ? a : b;
+        }
+    return lanes[0];
+}
+
+/* The sum (not yet the mean) or the maximum of n floats. */
+INLINE float reduce_run(enum ood_reduction reduction, const float *x, size_t n)
+{
+    vec part[BLOCK];
+    UNROLL for (size_t i = 0; i < BLOCK; i++)
+        part[i] = splat(identity(reduction));
+    size_t i = 0;
+    for (; n - i >= BLOCK * VECTOR; i += BLOCK * VECTOR)
+        UNROLL for (size_t j = 0; j < BLOCK; j++)
+            part[j] = combine(reduction, part[j], load(x + i + j * VECTOR));
+    for (; n - i >= VECTOR; i += VECTOR)
+        part[0] = combine(reduction, part[0], load(x + i));
+    if (i < n)
+        part[1] = combine(reduction, part[1], load_part(x + i, n - i, identity(reduction)));
+    vec low = combine(reduction, part[0], part[1]), high = combine(reduction, part[2], part[3]);
+    return reduce_lanes(reduction, combine(reduction, low, high));
+}
+
+void KERNEL(ood_reduce_columns)(enum ood_reduction reduction, float *y, const float *x, size_t rows, size_t columns)
+{
+    for (size_t r = 0; r < rows; r++, x += columns)
+        y[r] = reduction == OOD_REDUCE_MEAN ? reduce_run(OOD_REDUCE_MEAN, x, columns) / (float)columns
+                                            : reduce_run(OOD_REDUCE_MAX, x, columns);
+}
+
+static void softmax_row(float *y, const float *x, size_t n, bool logarithm)
+{
+    vec most = splat(reduce_run(OOD_REDUCE_MAX, x, n)), sum = { 0 };
+    size_t tail = n % VECTOR, body = n - tail;
+    for (size_t i = 0; i < body; i += VECTOR) {
+        vec e = exp_negative(load(x + i) - most);
+        sum = sum + e;
+        if (!logarithm)
+            store(y + i, e);
+    }
+    vec last = load_part(x + body, tail, -INFINITY) - most, last_e = exp_negative(last);
+    sum = sum + last_e;
+    float total = reduce_lanes(OOD_REDUCE_MEAN, sum);
+    vec divisor = splat(total), less = splat(logarithm ? (float)log((double)total) : 0.0f);
+    for (size_t i = 0; i < body; i += VECTOR)
+        store(y + i, logarithm ? load(x + i) - most - less : load(y + i) / divisor);
+    store_part(y + body, tail, logarithm ? last - less : last_e / divisor);
+}
+
+void KERNEL(ood_softmax)(float *y, const float *x, size_t rows, size_t columns, bool logarithm)
+{
+    for (size_t r = 0; r < rows; r++)
+        softmax_row(y + r * columns, x + r * columns, columns, logarithm);
+}
+
+/* In squares, so that both sides stay in the first-level cache. */
+#define SQUARE 16
+
+void KERNEL(ood_transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns)
+{
+    for (size_t i = 0; i < n; i++, x += rows * columns, y += rows * columns)
+        for (size_t r0 = 0; r0 < rows; r0 += SQUARE) {
+            size_t r1 = rows - r0 < SQUARE ? rows : r0 + SQUARE;
+            for (size_t c0 = 0; c0 < columns; c0 += SQUARE) {
+                size_t c1 = columns - c0 < SQUARE ? columns : c0 + SQUARE;
+                for (size_t c = c0; c < c1; c++)
+                    for (size_t r = r0; r < r1; r++)
+                        y[c * rows + r] = x[r * columns + c];
+            }
+        }
+}

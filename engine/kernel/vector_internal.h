@@ -1,0 +1,168 @@
+/* Vectors of floats for the instruction set this file is compiled for: GCC's vector extensions, and intrinsics only where a
+ * rounding (fused multiply-add) or a NaN (minimum, maximum) must not be left to the compiler. Compiled with
+ * -ffp-contract=off: what is fused stands in the source, so every copy of a loop gives the same bits. */
+#ifndef OOD_KERNEL_VECTOR_INTERNAL_H
+#define OOD_KERNEL_VECTOR_INTERNAL_H
+
+#include <string.h>
+
+#include "kernel/kernel.h"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#if defined(__AVX512F__)
+#define VECTOR 16                            /* floats */
+#elif defined(__AVX2__)
+#define VECTOR 8
+#else
+#define VECTOR 4
+#endif
+#define BLOCK 4                              /* vectors handled together, so that latencies overlap */
+
+typedef float vec __attribute__((vector_size(VECTOR * 4)));
+typedef float vec_unaligned __attribute__((vector_size(VECTOR * 4), aligned(4), may_alias));
+typedef unsigned vec_bits __attribute__((vector_size(VECTOR * 4)));
+
+#define INLINE static inline __attribute__((always_inline, unused))
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* f_avx2 and so on: one name for each version. */
+#define KERNEL_PASTE(name, isa) name##_##isa
+#define KERNEL_EXPAND(name, isa) KERNEL_PASTE(name, isa)
+#define KERNEL(name) KERNEL_EXPAND(name, OOD_KERNEL_ISA)
+
+INLINE vec load(const float *p) { return *(const vec_unaligned *)p; }
+INLINE void store(float *p, vec v) { *(vec_unaligned *)p = v; }
+INLINE vec splat(float x) { return x - (vec){ 0 }; }
+
+/* The first n < VECTOR floats of p, the rest `fill`. */
+INLINE vec load_part(const float *p, size_t n, float fill)
+{
+    float padded[VECTOR];
+    for (size_t i = 0; i < VECTOR; i++)
+        padded[i] = fill;
+    memcpy(padded, p, n * sizeof *p);
+    return load(padded);
+}
+
+INLINE void store_part(float *p, size_t n, vec v)
+{
+    float padded[VECTOR];
+    store(padded, v);
+    memcpy(p, padded, n * sizeof *p);
+}
+
+/* a where the mask's bits are set, else b. */
+INLINE vec choose(vec_bits mask, vec a, vec b)
+{
+    return (vec)(((vec_bits)a & mask) | ((vec_bits)b & ~mask));
+}
+
+/* a·b + c, one rounding where the instruction set has it. */
+INLINE vec multiply_add(vec a, vec b, vec c)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+    return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+/* The greater (less) of bound and x; x where x is NaN. */
+INLINE vec at_least(vec bound, vec x)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)bound, (__m512)x);
+#elif defined(__AVX2__)
+    return (vec)_mm256_max_ps((__m256)bound, (__m256)x);
+#elif defined(__SSE2__)
+    return (vec)_mm_max_ps((__m128)bound, (__m128)x);
+#else
+    return choose((vec_bits)(bound > x), bound, x);
+#endif
+}
+
+INLINE vec at_most(vec bound, vec x)
+{
+#if defined(__AVX512F__)
+    return (vec)_mm512_min_ps((__m512)bound, (__m512)x);
+#elif defined(__AVX2__)
+    return (vec)_mm256_min_ps((__m256)bound, (__m256)x);
+#elif defined(__SSE2__)
+    return (vec)_mm_min_ps((__m128)bound, (__m128)x);
+#else
+    return choose((vec_bits)(bound < x), bound, x);
+#endif
+}
+
+/* The greater of both; NaN where either is. */
+INLINE vec greater(vec a, vec b) { return choose((vec_bits)(a != a), a, at_least(a, b)); }
+
+/* exp(x) for x <= 0, within 2e-7 relative; below 2^-126.5: 0. NaN stays NaN. x = n·ln 2 + r, a polynomial in r (Cephes'
+ * expf), 2^n through the exponent's bits: n lies in the low bits of `shifted`. */
+INLINE vec exp_negative(vec x)
+{
+    const vec magic = splat(12582912.0f);    /* 1.5 · 2^23: adding it rounds to an integer */
+    x = at_least(splat(-88.0f), x);
+    vec shifted = multiply_add(x, splat(1.44269504f), magic);
+    vec n = shifted - magic;
+    vec r = multiply_add(n, splat(-0.693359375f), x);
+    r = multiply_add(n, splat(2.12194440e-4f), r);
+    vec p = splat(1.9875691500e-4f);
+    p = multiply_add(p, r, splat(1.3981999507e-3f));
+    p = multiply_add(p, r, splat(8.3334519073e-3f));
+    p = multiply_add(p, r, splat(4.1665795894e-2f));
+    p = multiply_add(p, r, splat(1.6666665459e-1f));
+    p = multiply_add(p, r, splat(5.0000001201e-1f));
+    p = multiply_add(p, r * r, r) + splat(1.0f);
+    vec_bits power = ((vec_bits)shifted - (vec_bits)magic + 127u) << 23;
+    return p * (vec)power;
+}
+
+/* 1 / (1 + exp(-x)): the exponential's argument is never positive, so that both tails keep their relative accuracy. */
+INLINE vec sigmoid(vec x)
+{
+    vec e = exp_negative((vec)((vec_bits)x | 0x80000000u));
+    vec s = splat(1.0f) / (splat(1.0f) + e);
+    return choose((vec_bits)(x < (vec){ 0 }), e * s, s);
+}
+
+/* The steps on `count` vectors; count is a constant where this is inlined. */
+INLINE void apply_steps(vec *v, size_t count, const struct ood_unary_step *steps, size_t step_count)
+{
+    for (size_t s = 0; s < step_count; s++) {
+        const vec alpha = splat(steps[s].alpha), beta = splat(steps[s].beta);
+        switch (steps[s].function) {
+        case OOD_UNARY_RELU:
+            UNROLL for (size_t i = 0; i < count; i++)
+                v[i] = at_least((vec){ 0 }, v[i]);
+            break;
+        case OOD_UNARY_LEAKY_RELU:
+            UNROLL for (size_t i = 0; i < count; i++)
+                v[i] = choose((vec_bits)(v[i] < (vec){ 0 }), v[i] * alpha, v[i]);
+            break;
+        case OOD_UNARY_CLIP:
+            UNROLL for (size_t i = 0; i < count; i++)
+                v[i] = at_most(beta, at_least(alpha, v[i]));
+            break;
+        case OOD_UNARY_SIGMOID:
+            UNROLL for (size_t i = 0; i < count; i++)
+                v[i] = sigmoid(v[i]);
+            break;
+        }
+    }
+}
+
+#endif
