@@ -1,4 +1,5 @@
-/* What the programs may know of a scorer beyond ood.h: the bundle and the compiled model behind it. */
+/* What the programs may know of a scorer beyond ood.h: the bundle and the compiled model behind it. The bundle's onnx bytes
+ * and self-test inputs are released once they were used. */
 #ifndef OOD_SCORER_SCORER_H
 #define OOD_SCORER_SCORER_H
 
@@ -19,6 +20,8 @@ struct ood_forward;                          /* a model, a run, a workspace: fit
 struct ood_forward *ood_forward_new(struct ood_model *model, const struct ood_preprocess *preprocess, uint64_t picture_pixels,
                                     struct ood_error *err) OOD_MUST_CHECK;
 void ood_forward_free(struct ood_forward *forward);
+size_t ood_forward_classes(const struct ood_forward *forward);       /* K and D: floats of logits_out and features_out */
+size_t ood_forward_dimension(const struct ood_forward *forward);
 /* verdicts[i].error and .warnings are set, nothing else. ood_score runs exactly this, then ood_judge_item. inputs: NULL, or
  * [n][ood_preprocess_floats] where the preprocessed inputs are copied to (self-test). */
 void ood_forward_run(struct ood_forward *forward, const struct ood_item *items, size_t n, float *inputs,

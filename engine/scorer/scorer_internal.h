@@ -1,0 +1,28 @@
+/* What forward.c and scorer.c share. */
+#ifndef OOD_SCORER_SCORER_INTERNAL_H
+#define OOD_SCORER_SCORER_INTERNAL_H
+
+#include "scorer/scorer.h"
+
+struct ood_forward {
+    struct ood_model *model;                 /* a reference */
+    struct ood_preprocess preprocess;
+    uint64_t picture_pixels;
+    struct ood_run *run;
+    struct ood_workspace workspace;
+    size_t floats, classes, dimension;       /* of one item: input, K, D */
+    size_t most;                             /* items run together */
+    float *inputs;                           /* [most][floats], decoded and waiting for a plan */
+    size_t *places;                          /* [most]: whose input each is */
+};
+
+#define OOD_PICTURE_PIXELS UINT64_C(40000000)
+
+/* Inputs [n][floats] already preprocessed, n <= batch, through the plan of `batch` (unused places are zero); logits [n][K]
+ * and features [n][D] out, either may be NULL. */
+void ood_forward_inputs(struct ood_forward *forward, const float *inputs, size_t n, size_t batch, float *logits, float *features);
+
+/* One network input of the preprocessing's shape, {N, C, H, W} or {N, H, W, C} with a free batch. */
+struct ood_shape ood_preprocess_shape(const struct ood_preprocess *preprocess);
+
+#endif
