@@ -41,24 +41,10 @@ static struct ood_tensor *constant_tensor(const struct ood_attribute *attribute,
 
 static bool constant_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
 {
-    struct ood_tensor *tensor = constant_tensor(&node->attributes[0], err);
-    if (tensor == NULL)
-        return ood_error_prefix(err, "node %s (Constant)", node->name);
-    if (!ood_graph_set_output(graph, node, 0, tensor->type, &tensor->shape, err)) {
-        ood_tensor_free(tensor);
-        return false;
-    }
-    return ood_graph_set_constant(graph, node->outputs[0], tensor, err);
-}
-
-/* Readers see the constant; there is no step. */
-static bool constant_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
-{
-    (void)builder, (void)node, (void)err;
-    return true;
+    return ood_op_set_known(graph, node, constant_tensor(&node->attributes[0], err), err);
 }
 
 const struct ood_op ood_op_constant = {
     .name = "Constant", .since = 1, .least_inputs = 0, .most_inputs = 0,
-    .check = constant_check, .shape = constant_shape, .lower = constant_lower,
+    .check = constant_check, .shape = constant_shape, .lower = ood_op_lower_known,
 };

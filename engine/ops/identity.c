@@ -1,7 +1,6 @@
 /* Identity, and Dropout, which is one when a network is only run. */
 #include "ops/ops_internal.h"
 #include "ops/ops.h"
-#include "plan/builder.h"
 
 static bool identity_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
 {
@@ -14,15 +13,7 @@ const struct ood_op ood_op_identity = {
     .shape = identity_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias,
 };
 
-/* The mask, output 1, says which elements were kept: nobody may read it. */
-static bool dropout_check(const struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
-{
-    (void)graph;
-    if (node->output_count < 1 || node->output_count > 2)
-        return ood_node_fail(node, err, OOD_INVALID, "%zu outputs; expected 1 or 2", node->output_count);
-    return true;
-}
-
+/* The mask, output 1, says which elements were kept. It gets no shape, so the reader refuses whoever reads it. */
 static bool dropout_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
 {
     const struct ood_value *training = ood_node_input(graph, node, 2);
@@ -33,22 +24,10 @@ static bool dropout_shape(struct ood_graph *graph, const struct ood_node *node, 
     const struct ood_value *input = ood_node_input(graph, node, 0);
     if (input->type != OOD_FLOAT32)
         return ood_node_fail(node, err, OOD_INVALID, "input is %s; expected float32", ood_type_name(input->type));
-    const struct ood_shape shape = input->shape;
-    if (node->output_count > 1 && node->outputs[1] != OOD_NONE &&
-        !ood_graph_set_output(graph, node, 1, OOD_BOOL, &shape, err))
-        return false;
-    return ood_graph_set_output(graph, node, 0, OOD_FLOAT32, &shape, err);
-}
-
-static bool dropout_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
-{
-    const struct ood_graph *graph = ood_builder_graph(builder);
-    if (node->output_count > 1 && node->outputs[1] != OOD_NONE && graph->values[node->outputs[1]].uses > 0)
-        return ood_node_fail(node, err, OOD_UNSUPPORTED, "its mask \"%s\" is used", graph->values[node->outputs[1]].name);
-    return ood_op_lower_alias(builder, node, err);
+    return ood_graph_set_output(graph, node, 0, OOD_FLOAT32, &input->shape, err);
 }
 
 const struct ood_op ood_op_dropout = {
     .name = "Dropout", .since = 7, .least_inputs = 1, .most_inputs = 3, .traits = OOD_OP_IDENTITY,
-    .check = dropout_check, .shape = dropout_shape, .evaluate = ood_op_evaluate_same, .lower = dropout_lower,
+    .shape = dropout_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias,
 };

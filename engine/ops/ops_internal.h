@@ -12,6 +12,13 @@ bool ood_op_axis(const struct ood_node *node, int64_t axis, size_t rank, size_t 
 bool ood_op_known_ints(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, size_t most,
                        const int64_t **values, size_t *count, struct ood_error *err) OOD_MUST_CHECK;
 
+/* From shape(): output 0 is known now, and is this; `tensor` may be NULL after a failure, which is passed on. Takes it. */
+bool ood_op_set_known(struct ood_graph *graph, const struct ood_node *node, struct ood_tensor *tensor,
+                      struct ood_error *err) OOD_MUST_CHECK;
+
+/* lower() of the same: readers see the constant, there is no step. */
+bool ood_op_lower_known(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err);
+
 /* evaluate() of what keeps its elements in their order: a copy of input 0 under the output's shape. */
 struct ood_tensor *ood_op_evaluate_same(const struct ood_graph *graph, const struct ood_node *node,
                                         const struct ood_tensor *const *inputs, struct ood_error *err);

@@ -30,22 +30,11 @@ static bool shape_shape(struct ood_graph *graph, const struct ood_node *node, st
         return false;
     if (count > 0)
         memcpy(dims->data, input->shape.dims + start, count * sizeof(int64_t));
-    if (!ood_graph_set_output(graph, node, 0, OOD_INT64, &shape, err)) {
-        ood_tensor_free(dims);
-        return false;
-    }
-    return ood_graph_set_constant(graph, node->outputs[0], dims, err);
-}
-
-/* Readers see the constant; there is no step. */
-static bool shape_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
-{
-    (void)builder, (void)node, (void)err;
-    return true;
+    return ood_op_set_known(graph, node, dims, err);
 }
 
 const struct ood_op ood_op_shape = {
-    .name = "Shape", .since = 1, .least_inputs = 1, .most_inputs = 1, .shape = shape_shape, .lower = shape_lower,
+    .name = "Shape", .since = 1, .least_inputs = 1, .most_inputs = 1, .shape = shape_shape, .lower = ood_op_lower_known,
 };
 
 /* ---- Gather ---- */

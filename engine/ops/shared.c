@@ -33,6 +33,22 @@ bool ood_op_known_ints(const struct ood_graph *graph, const struct ood_node *nod
     return true;
 }
 
+bool ood_op_set_known(struct ood_graph *graph, const struct ood_node *node, struct ood_tensor *tensor, struct ood_error *err)
+{
+    if (tensor == NULL)
+        return false;
+    if (node->outputs[0] != OOD_NONE && ood_graph_set_output(graph, node, 0, tensor->type, &tensor->shape, err))
+        return ood_graph_set_constant(graph, node->outputs[0], tensor, err);
+    ood_tensor_free(tensor);
+    return node->outputs[0] == OOD_NONE;                      /* nobody asked for it */
+}
+
+bool ood_op_lower_known(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
+{
+    (void)builder, (void)node, (void)err;
+    return true;
+}
+
 struct ood_tensor *ood_op_evaluate_same(const struct ood_graph *graph, const struct ood_node *node,
                                         const struct ood_tensor *const *inputs, struct ood_error *err)
 {
