@@ -32,7 +32,8 @@
     X(API_HEADERS_TOO_LARGE, "headers_too_large", 431)                                                                \
     X(API_INTERNAL, "internal_error", 500)                                                                            \
     X(API_DRAINING, "draining", 503)                       /* with Retry-After */                                     \
-    X(API_NO_MODEL, "no_model", 503)
+    X(API_NO_MODEL, "no_model", 503)                                                                                  \
+    X(API_NOT_READY, "not_ready", 503)                     /* /readyz, with the reason */
 
 enum api_code {
     API_OK = 0,
@@ -47,7 +48,12 @@ unsigned api_code_status(enum api_code code);
 struct api_error { enum api_code code; enum ood_code item; char message[504]; };
 bool api_fail(struct api_error *err, enum api_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* An answer: body from malloc, freed by api_answer_free. */
+/* The status of an error: its code's; API_ITEM is 422, but 500 where the machine and not the item is to blame (out of memory,
+ * system). And its word: the code's, or for API_ITEM the item's. */
+unsigned api_error_status(const struct api_error *err);
+const char *api_error_word(const struct api_error *err);
+
+/* An answer: body from malloc (free() is right for it), freed by api_answer_free. Never NULL. */
 struct api_answer {
     unsigned status;
     const char *content_type;                /* static */
@@ -67,12 +73,12 @@ struct api_route {
     const char *path;                        /* "/v1/score"; "/v1/models/" + NAME: "/v1/models/{name}" */
     enum api_route_kind kind;
     const char *allow;                       /* "POST" or "GET, HEAD" */
-    bool probe;                              /* never needs a token; also on the metrics listener */
+    bool probe;                              /* /healthz, /readyz: never needs a token; also on the metrics listener */
 };
 
 extern const struct api_route api_routes[];
 extern const size_t api_route_count;
-/* path: decoded, without query. *tail: what stood for {name}, inside path. NULL: no such route. */
+/* path: decoded, without query. *tail: what stood for {name}, inside path, else NULL. NULL: no such route, *tail untouched. */
 const struct api_route *api_route_find(const char *path, const char **tail);
 bool api_route_allows(const struct api_route *route, const char *method);
 
@@ -88,12 +94,14 @@ struct api_service {
 /* name NULL or "": the default. NULL: unknown, err says which names there are. */
 const struct api_model *api_model_find(const struct api_service *service, const char *name, struct api_error *err);
 
+/* False: out of memory; *answer is then a whole answer, too (500, static). HEAD is the daemon's: the same answer without body. */
 bool api_answer_models(const struct api_service *service, struct api_answer *answer);
 bool api_answer_model(const struct api_service *service, const struct api_model *model, struct api_answer *answer);
 void api_answer_health(struct api_answer *answer);
 void api_answer_ready(const struct api_service *service, const char *request_id, struct api_answer *answer);
 void api_answer_openapi(struct api_answer *answer);
-/* Never fails: out of memory gives a static body. */
+/* Never fails: out of memory gives a static body. request_id NULL: "". Any bytes are fine in message and request_id: what is
+ * not UTF-8 is replaced. */
 void api_answer_error(const struct api_error *error, const char *request_id, unsigned retry_after, const char *allow,
                       struct api_answer *answer);
 
@@ -112,9 +120,10 @@ struct api_work {
     void *memory;                            /* private: what decoded base64 and tensors live in */
 };
 
-/* content_type: the header's value or NULL. body must outlive the work. top: the query's text or NULL. Everything about the
- * request as a whole is checked here: media type, JSON (depth, duplicate keys, unknown members), base64, items, lengths of tensors
- * are left to ood_score. On failure nothing is to be freed. */
+/* content_type: the header's value or NULL. body must outlive the work. top: the query's text or NULL; more than there are
+ * classes means all. Everything about the request as a whole is checked here: media type, JSON (depth, duplicate keys, unknown
+ * members), base64, ids (UTF-8, at most 256 bytes), items; lengths of tensors are left to ood_score. On failure nothing is to
+ * be freed and *work is untouched. */
 bool api_work_parse(const char *content_type, const char *top, const unsigned char *body, size_t size,
                     const struct api_limits *limits, const struct ood_scorer *scorer, struct api_work *work,
                     struct api_error *err) OOD_MUST_CHECK;
