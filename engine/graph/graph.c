@@ -154,9 +154,8 @@ bool ood_graph_set_constant(struct ood_graph *graph, uint32_t value, struct ood_
 uint32_t ood_graph_add_constant(struct ood_graph *graph, const char *stem, struct ood_tensor *tensor, struct ood_error *err)
 {
     char name[140];
+    /* Should the file use the same name, ood_graph_find finds the file's: it comes first. */
     snprintf(name, sizeof name, "%s#%zu", ood_printable(stem).text, graph->value_count);
-    for (size_t i = 0; ood_graph_find(graph, name) != OOD_NONE; i++)  /* a file may use '#', too */
-        snprintf(name, sizeof name, "%s#%zu#%zu", ood_printable(stem).text, graph->value_count, i);
     const char *kept = ood_pool_strndup(&graph->pool, name, strlen(name), err);
     uint32_t value = kept == NULL ? OOD_NONE : ood_graph_add_value(graph, kept, err);
     if (value == OOD_NONE) {

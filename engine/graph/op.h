@@ -35,6 +35,8 @@ struct ood_op {
     bool (*lower)(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err);
     /* If set: is this node a plain activation that can become a post? Fills *post. */
     bool (*as_post)(const struct ood_graph *graph, const struct ood_node *node, struct ood_post *post);
+    /* If set: is output 0 input 0 for this very node (a Cast to the same type, a Pad by zero, a Concat of one)? */
+    bool (*identity)(const struct ood_graph *graph, const struct ood_node *node);
 };
 
 /* The row for a name at an opset, or NULL. */

@@ -140,8 +140,8 @@ static bool read_attributes(struct ood_graph *graph, struct ood_node *node, cons
 static bool read_edges(struct ood_graph *graph, struct ood_node *node, const Onnx__NodeProto *proto, const struct ood_index *index,
                        uint32_t position, uint32_t first_output, struct ood_error *err)
 {
-    if (proto->n_output == 0)
-        return ood_fail(err, OOD_INVALID, "no outputs");
+    if (proto->n_output == 0 || proto->output[0][0] == '\0')
+        return ood_fail(err, OOD_INVALID, "its first output has no name");
     node->inputs = ood_pool_alloc(&graph->pool, proto->n_input, sizeof *node->inputs, err);
     node->outputs = node->inputs == NULL ? NULL : ood_pool_alloc(&graph->pool, proto->n_output, sizeof *node->outputs, err);
     if (node->outputs == NULL)

@@ -1,0 +1,70 @@
+/* Activations and residual sums become posts of the operator before, which writes the result in one go. */
+#include "graph/passes/passes.h"
+
+/* The node that makes `value` and can take one more post, or OOD_NONE. */
+static uint32_t taker(const struct ood_passes *passes, uint32_t value)
+{
+    uint32_t producer = ood_sole_producer(passes, value);
+    if (producer == OOD_NONE)
+        return OOD_NONE;
+    const struct ood_node *node = &passes->graph->nodes[producer];
+    return (node->op->traits & OOD_OP_TAKES_POSTS) != 0 && node->post_count < OOD_POSTS &&
+                   passes->graph->values[value].type == OOD_FLOAT32 ? producer : OOD_NONE;
+}
+
+static void fuse_activation(struct ood_passes *passes, uint32_t i, const struct ood_post *post)
+{
+    uint32_t before = taker(passes, passes->graph->nodes[i].inputs[0]);
+    if (before == OOD_NONE)
+        return;
+    struct ood_node *node = ood_merge(passes, before, i);
+    node->posts[node->post_count++] = *post;
+}
+
+/* Which operand's maker computes the sum: a linear one, whose result is still in registers, before others; of two, the
+ * later one, whose time of running then changes least. */
+static size_t summing_operand(const struct ood_graph *graph, const uint32_t takers[2])
+{
+    if (takers[0] == OOD_NONE || takers[1] == OOD_NONE)
+        return takers[0] == OOD_NONE;
+    bool linear0 = (graph->nodes[takers[0]].op->traits & OOD_OP_LINEAR) != 0;
+    bool linear1 = (graph->nodes[takers[1]].op->traits & OOD_OP_LINEAR) != 0;
+    return linear0 != linear1 ? linear1 : takers[1] > takers[0];
+}
+
+static void fuse_sum(struct ood_passes *passes, uint32_t i)
+{
+    struct ood_graph *graph = passes->graph;
+    const struct ood_node *add = &graph->nodes[i];
+    if (add->input_count != 2 || add->output_count != 1 || add->post_count > 0 || add->inputs[0] == OOD_NONE || add->inputs[1] == OOD_NONE)
+        return;
+    const struct ood_value *a = &graph->values[add->inputs[0]], *b = &graph->values[add->inputs[1]];
+    if (a->constant != NULL || b->constant != NULL || a->type != OOD_FLOAT32 || b->type != OOD_FLOAT32 ||
+        !ood_shape_equal(&a->shape, &b->shape))
+        return;
+    uint32_t takers[2] = { taker(passes, add->inputs[0]), taker(passes, add->inputs[1]) };
+    size_t k = summing_operand(graph, takers);
+    if (takers[k] == OOD_NONE)
+        return;
+    uint32_t other = add->inputs[1 - k];
+    struct ood_node *node = ood_merge(passes, takers[k], i);          /* in the Add's place: the other operand is there */
+    node->posts[node->post_count++] = (struct ood_post){ .kind = OOD_POST_SUM, .value = other };
+    graph->values[other].uses++;
+}
+
+bool ood_pass_fuse_posts(struct ood_passes *passes, struct ood_error *err)
+{
+    struct ood_graph *graph = passes->graph;
+    (void)err;
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const struct ood_node *node = &graph->nodes[i];
+        struct ood_post post = { .value = OOD_NONE };
+        if (node->dead || node->output_count != 1)
+            continue;
+        if (node->op->as_post != NULL && node->op->as_post(graph, node, &post))
+            fuse_activation(passes, i, &post);
+        else if ((node->op->traits & OOD_OP_ADD) != 0)
+            fuse_sum(passes, i);
+    }
+    return true;
+}
