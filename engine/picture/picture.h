@@ -6,47 +6,74 @@
 
 /* ---- decoding ---- */
 
+struct ood_box { double x0, y0, x1, y1; };   /* pixels; x1 and y1 are just outside */
+
 struct ood_picture {
     size_t width, height;                    /* pixels, upright */
     unsigned char *rgb;                      /* [height][width][3], 8 bit */
-    size_t original_width, original_height;  /* before a scaled decode, upright */
+    size_t original_width, original_height;  /* before a scaled decode, upright; 0: as width, height */
+    /* Where in rgb the whole original lies. 0,0,width,height unless a scaled decode ended in a part of a pixel
+     * (4001 / 8 = 500.125 of 501 columns). All zero: everything. */
+    struct ood_box area;
     size_t warning_count;
     char warnings[OOD_WARNINGS][120];
 };
 
+#define OOD_DECODE_PIXELS 40000000u         /* the limit where none is named */
+#define OOD_PICTURE_SIDE 65500u              /* the most pixels on a side of any picture: libjpeg's limit */
+
 struct ood_decode_limits {
-    uint64_t pixels;                         /* width × height of the file, asked of the header before memory is taken */
+    uint64_t pixels;                         /* width × height of the file, asked of the header before memory is taken; 0:
+                                              * OOD_DECODE_PIXELS */
     /* A JPEG may be decoded at 1/2, 1/4 or 1/8 while both sides of the upright picture stay >= these; 0: full size. */
     size_t least_width, least_height;
 };
 
-/* Told by the first bytes. JPEG: baseline, progressive (scans limited), grey, CMYK and YCCK, EXIF orientation applied.
- * PNG: all colour types and depths (16 bit: the high byte), alpha laid on white. Premature end of data is
- * OOD_PICTURE_TRUNCATED; other decoder warnings are kept. Zero *out before; freed by ood_picture_free. */
+/* Told by the first bytes. Alpha and transparent colours are laid on white; gamma and colour profiles are not applied.
+ * JPEG: baseline, progressive, arithmetic (at most 100 scans), grey, CMYK and YCCK (ink stored inverted, as Adobe and Pillow
+ * do), EXIF orientation applied. PNG: all colour types and depths, 16 bit: the high byte; eXIf is not looked at; a wrong
+ * checksum in any chunk is refused.
+ * Errors: OOD_PICTURE_EMPTY, _UNKNOWN, _TRUNCATED (data end before the picture's end marker), _CORRUPT, _TOO_LARGE,
+ * _UNSUPPORTED, OOD_OUT_OF_MEMORY. What else the decoder complains of is kept as a warning.
+ * Zero *out before; freed by ood_picture_free. */
 bool ood_picture_decode(const void *bytes, size_t size, const struct ood_decode_limits *limits,
                         struct ood_picture *out, struct ood_error *err) OOD_MUST_CHECK;
 void ood_picture_free(struct ood_picture *picture);      /* frees what it holds, leaves it zeroed */
 
 /* ---- preprocessing ---- */
 
-enum ood_channels { OOD_CHANNELS_RGB, OOD_CHANNELS_BGR, OOD_CHANNELS_GREY };
+enum ood_channels { OOD_CHANNELS_RGB, OOD_CHANNELS_BGR, OOD_CHANNELS_GREY };     /* grey: ITU-R 601, as Pillow's "L" */
 enum ood_input_layout { OOD_INPUT_NCHW, OOD_INPUT_NHWC };
-enum ood_resize { OOD_RESIZE_SHORT_SIDE,     /* short side to resize_to (0: to cover width × height), aspect kept */
+enum ood_resize { OOD_RESIZE_SHORT_SIDE,     /* as torchvision's Resize(int) and CenterCrop, aspect kept */
                   OOD_RESIZE_EXACT,          /* both sides, aspect lost */
-                  OOD_RESIZE_LETTERBOX };    /* fit inside, rest filled with fill */
+                  OOD_RESIZE_LETTERBOX };    /* fit inside, centred, the rest filled with fill */
 enum ood_filter { OOD_FILTER_BILINEAR, OOD_FILTER_BICUBIC };     /* antialiased when shrinking, as Pillow's */
 
-/* The bundle's "input" section: picture to tensor. value = (pixel · scale − mean[c]) / std[c], channel order as named. */
+/* The bundle's "input" section: picture to tensor. value = (pixel · scale − mean[c]) / std[c] in float32, channel order as
+ * named. The picture is resized as RGB, then cropped, then made grey if grey is wanted.
+ *
+ * SHORT_SIDE, of a picture w×h, divisions rounded down:
+ *     resize_to R > 0          w <= h: R × R·h/w, else R·w/h × R; R must be at least width and height
+ *     resize_to 0, to cover    width·h >= height·w: width × width·h/w, else height·w/h × height (with width = height the
+ *                              same as resize_to = width)
+ *     the crop begins at (W − width)/2, (H − height)/2, halves rounded to even
+ * LETTERBOX: r = min(width/w, height/h); W = w·r, H = h·r rounded (halves to even), at least 1; placed at (width − W)/2,
+ * (height − H)/2 rounded down. */
 struct ood_preprocess {
-    size_t width, height;                    /* of the network's input */
+    size_t width, height;                    /* of the network's input, 1 … OOD_INPUT_SIDE */
     enum ood_channels channels;
     enum ood_input_layout layout;
     enum ood_resize resize;
     size_t resize_to;                        /* SHORT_SIDE: e.g. 256 before a crop of 224; 0: the crop itself */
     enum ood_filter filter;
-    unsigned char fill[3];                   /* LETTERBOX */
+    unsigned char fill[3];                   /* LETTERBOX: red, green, blue */
     float scale, mean[3], std[3];            /* in the order of channels */
 };
+
+#define OOD_INPUT_SIDE 8192u
+
+/* Sides, resize_to and numbers in their ranges (std not 0, all finite)? OOD_INVALID names the one that is not. */
+bool ood_preprocess_check(const struct ood_preprocess *preprocess, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Presets: "cifar" (32×32, short side, bilinear, 1/255, mean .4914 .4822 .4465, std .2470 .2435 .2616) and "imagenet" (224,
  * short side 256, bilinear, 1/255, mean .485 .456 .406, std .229 .224 .225). False: no such preset. */
@@ -65,12 +92,26 @@ bool ood_filter_parse(const char *name, enum ood_filter *out);
 /* Floats of one input: channels (1 or 3) × height × width. */
 size_t ood_preprocess_floats(const struct ood_preprocess *preprocess);
 
-/* The whole way: decode (scaled where the result stays >= 2 × the target on both sides), resize, crop, normalise into
- * out[ood_preprocess_floats]. One thread's workspace (zero it first, freed by ood_workspace_free) is reused so that after
- * the first pictures of a size nothing is allocated by us. warnings are appended to the verdict's fields. */
-struct ood_workspace { unsigned char *bytes; size_t capacity; void *decoder; };
+/* One thread's memory: zero it first, freed by ood_workspace_free. Reused, so that after the first pictures of a size
+ * nothing is allocated by us (the decoders have allocations of their own). Buffers above 64 MiB are not kept. */
+struct ood_workspace {
+    unsigned char *bytes;                    /* pixels as decoded */
+    size_t capacity;
+    unsigned char *turned;                   /* and turned upright */
+    size_t turned_capacity;
+    unsigned char *resized;
+    size_t resized_capacity;
+    unsigned char *scratch;                  /* resize: coefficients and rows */
+    size_t scratch_capacity;
+    void *decoder;                           /* TurboJPEG's handle */
+    struct ood_normaliser *normaliser;       /* value of each byte in each channel */
+};
 void ood_workspace_free(struct ood_workspace *workspace);
 
+/* The whole way: decode (scaled where the result stays >= 2 × the resized picture on both sides), resize, crop, normalise
+ * into out[ood_preprocess_floats]. pixel_limit 0: OOD_DECODE_PIXELS. Warnings are appended to those of `warnings` (NULL:
+ * dropped), as far as there is room. A picture of the input's size is not resampled.
+ * Errors: those of ood_picture_decode and ood_preprocess_check. */
 bool ood_picture_load(const void *bytes, size_t size, uint64_t pixel_limit, const struct ood_preprocess *preprocess,
                       struct ood_workspace *workspace, float *out, struct ood_verdict *warnings,
                       struct ood_error *err) OOD_MUST_CHECK;
@@ -79,9 +120,10 @@ bool ood_picture_load(const void *bytes, size_t size, uint64_t pixel_limit, cons
 bool ood_preprocess_apply(const struct ood_preprocess *preprocess, const struct ood_picture *picture,
                           struct ood_workspace *workspace, float *out, struct ood_error *err) OOD_MUST_CHECK;
 
-/* Pillow's Image.resize: 8-bit, two passes (horizontal first), fixed-point coefficients of PRECISION_BITS 22, on a box
- * of the source. rgb in and out. */
-struct ood_box { double x0, y0, x1, y1; };
+/* Pillow's Image.resize, the same bytes: 8 bit, two passes (horizontal first), fixed-point coefficients of 22 bits, on a box
+ * of the source (NULL: all of it), whose corners are rounded to float as Pillow does. rgb [height][width][3] to
+ * out [out_height][out_width][3]. A box that is empty, not finite or reaches outside, or a side of 0 or above 2^31 - 1:
+ * OOD_INVALID. */
 bool ood_resize_rgb(const unsigned char *rgb, size_t width, size_t height, const struct ood_box *box,
                     enum ood_filter filter, unsigned char *out, size_t out_width, size_t out_height,
                     struct ood_workspace *workspace, struct ood_error *err) OOD_MUST_CHECK;

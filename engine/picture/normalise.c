@@ -1,0 +1,86 @@
+/* Bytes to the network's numbers, by a table of each byte's value in each channel that is made once and kept. */
+#include "picture/picture_internal.h"
+
+struct ood_normaliser {
+    float scale, mean[3], std[3];        /* what the table was made of */
+    float value[3][256];
+};
+
+static bool made_for(const struct ood_normaliser *table, const struct ood_preprocess *preprocess)
+{
+    bool same = table->scale == preprocess->scale;
+    for (int c = 0; c < 3; c++)
+        same = same && table->mean[c] == preprocess->mean[c] && table->std[c] == preprocess->std[c];
+    return same;
+}
+
+/* Each step is rounded to float: in double, where one float operation is exact enough to be rounded once, so that no
+ * compiler may fuse multiplication and subtraction and change a bit between machines. */
+static void make(struct ood_normaliser *table, const struct ood_preprocess *preprocess)
+{
+    table->scale = preprocess->scale;
+    for (int c = 0; c < 3; c++) {
+        table->mean[c] = preprocess->mean[c];
+        table->std[c] = preprocess->std[c];
+        for (int byte = 0; byte < 256; byte++) {
+            float scaled = (float)((double)byte * (double)preprocess->scale);
+            float centred = (float)((double)scaled - (double)preprocess->mean[c]);
+            table->value[c][byte] = (float)((double)centred / (double)preprocess->std[c]);
+        }
+    }
+}
+
+static void colour_rows(const struct ood_preprocess *preprocess, const struct ood_normaliser *table,
+                        const unsigned char *rgb, size_t stride, float *out)
+{
+    size_t width = preprocess->width, height = preprocess->height, plane = width * height;
+    size_t first = preprocess->channels == OOD_CHANNELS_BGR ? 2 : 0, last = 2 - first;
+    const float *a = table->value[0], *b = table->value[1], *c = table->value[2];
+    bool planes = preprocess->layout == OOD_INPUT_NCHW;
+    for (size_t y = 0; y < height; y++, rgb += stride) {
+        const unsigned char *pixel = rgb;
+        if (planes) {
+            float *out_a = out + y * width, *out_b = out_a + plane, *out_c = out_b + plane;
+            for (size_t x = 0; x < width; x++, pixel += 3) {
+                out_a[x] = a[pixel[first]];
+                out_b[x] = b[pixel[1]];
+                out_c[x] = c[pixel[last]];
+            }
+        } else {
+            float *to = out + y * width * 3;
+            for (size_t x = 0; x < width; x++, pixel += 3, to += 3) {
+                to[0] = a[pixel[first]];
+                to[1] = b[pixel[1]];
+                to[2] = c[pixel[last]];
+            }
+        }
+    }
+}
+
+/* ITU-R 601 luma in 16 fractional bits, as Pillow makes "L". */
+static void grey_rows(const struct ood_preprocess *preprocess, const struct ood_normaliser *table,
+                      const unsigned char *rgb, size_t stride, float *out)
+{
+    for (size_t y = 0; y < preprocess->height; y++, rgb += stride) {
+        const unsigned char *pixel = rgb;
+        for (size_t x = 0; x < preprocess->width; x++, pixel += 3)
+            *out++ = table->value[0][(pixel[0] * 19595u + pixel[1] * 38470u + pixel[2] * 7471u + 0x8000u) >> 16];
+    }
+}
+
+bool ood_normalise(const struct ood_preprocess *preprocess, const unsigned char *rgb, size_t stride,
+                   struct ood_workspace *workspace, float *out, struct ood_error *err)
+{
+    struct ood_normaliser *table = workspace->normaliser;
+    if (table == NULL || !made_for(table, preprocess)) {
+        if (table == NULL && (table = ood_new(struct ood_normaliser, err)) == NULL)
+            return false;
+        make(table, preprocess);
+        workspace->normaliser = table;
+    }
+    if (preprocess->channels == OOD_CHANNELS_GREY)
+        grey_rows(preprocess, table, rgb, stride, out);
+    else
+        colour_rows(preprocess, table, rgb, stride, out);
+    return true;
+}

@@ -1,0 +1,154 @@
+/* From pixels to a network's input: where the resized picture lies and which part of it is kept, then resample, crop or
+ * fill, normalise. */
+#include "picture/picture_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* A buffer larger than this is given back after the picture that needed it. */
+#define KEPT_BYTES ((size_t)64 << 20)
+
+bool ood_preprocess_check(const struct ood_preprocess *preprocess, struct ood_error *err)
+{
+    const struct ood_preprocess *p = preprocess;
+    if (p->width == 0 || p->height == 0 || p->width > OOD_INPUT_SIDE || p->height > OOD_INPUT_SIDE)
+        return ood_fail(err, OOD_INVALID, "input of %zu×%zu pixels; sides are 1 … %u", p->width, p->height, OOD_INPUT_SIDE);
+    if (p->resize == OOD_RESIZE_SHORT_SIDE && p->resize_to != 0 &&
+        (p->resize_to < p->width || p->resize_to < p->height || p->resize_to > OOD_INPUT_SIDE))
+        return ood_fail(err, OOD_INVALID, "short side to %zu: less than the crop of %zu×%zu, or more than %u", p->resize_to,
+                        p->width, p->height, OOD_INPUT_SIDE);
+    if (!isfinite(p->scale))
+        return ood_fail(err, OOD_INVALID, "scale is not finite");
+    for (int c = 0; c < (p->channels == OOD_CHANNELS_GREY ? 1 : 3); c++)
+        if (!isfinite(p->mean[c]) || !isfinite(p->std[c]) || p->std[c] == 0)
+            return ood_fail(err, OOD_INVALID, "mean and std of channel %d are %g and %g; they must be finite, std not 0", c,
+                            (double)p->mean[c], (double)p->std[c]);
+    return true;
+}
+
+size_t ood_preprocess_floats(const struct ood_preprocess *preprocess)
+{
+    return preprocess->width * preprocess->height * (preprocess->channels == OOD_CHANNELS_GREY ? 1 : 3);
+}
+
+/* The whole picture becomes width × height; of that the part kept_* is placed into the input at left, top. */
+struct geometry {
+    size_t width, height;
+    size_t x, y, kept_width, kept_height;
+    size_t left, top;
+};
+
+/* round(more / 2), halves to even, as torchvision's CenterCrop has it from Python. */
+static size_t half_to_even(size_t more)
+{
+    size_t half = more / 2;
+    return more % 2 == 0 ? half : half + half % 2;
+}
+
+static size_t rounded_side(double side)
+{
+    double rounded = rint(side);
+    return rounded < 1 ? 1 : (size_t)rounded;
+}
+
+/* picture_* are the original's sides, at most OOD_PICTURE_SIDE, so that no product overflows. */
+static struct geometry geometry_of(const struct ood_preprocess *preprocess, size_t picture_width, size_t picture_height)
+{
+    size_t width = preprocess->width, height = preprocess->height, w = picture_width, h = picture_height;
+    struct geometry g = { .width = width, .height = height, .kept_width = width, .kept_height = height };
+    if (preprocess->resize == OOD_RESIZE_SHORT_SIDE) {
+        size_t to = preprocess->resize_to;
+        bool across = to != 0 ? w <= h : (uint64_t)width * h >= (uint64_t)height * w;
+        size_t side = to != 0 ? to : across ? width : height;
+        g.width = across ? side : (size_t)((uint64_t)side * w / h);
+        g.height = across ? (size_t)((uint64_t)side * h / w) : side;
+        g.x = half_to_even(g.width - width);
+        g.y = half_to_even(g.height - height);
+    } else if (preprocess->resize == OOD_RESIZE_LETTERBOX) {
+        double ratio = fmin((double)width / (double)w, (double)height / (double)h);
+        g.width = g.kept_width = rounded_side((double)w * ratio);
+        g.height = g.kept_height = rounded_side((double)h * ratio);
+        g.left = (width - g.width) / 2;
+        g.top = (height - g.height) / 2;
+    }
+    return g;
+}
+
+static void fill(unsigned char *rgb, size_t pixels, const unsigned char colour[3])
+{
+    for (size_t i = 0; i < pixels; i++)
+        memcpy(rgb + 3 * i, colour, 3);
+}
+
+static bool resample_and_normalise(const struct ood_preprocess *preprocess, const struct ood_picture *picture,
+                                   const struct ood_box *area, const struct geometry *g,
+                                   struct ood_workspace *workspace, float *out, struct ood_error *err)
+{
+    size_t width = preprocess->width, height = preprocess->height;
+    if (!ood_workspace_reserve(&workspace->resized, &workspace->resized_capacity, width * height * 3, err))
+        return false;
+    if (g->kept_width != width || g->kept_height != height)
+        fill(workspace->resized, width * height, preprocess->fill);
+    struct resample job = {
+        .rgb = picture->rgb, .source_width = picture->width, .source_height = picture->height, .box = *area,
+        .filter = preprocess->filter, .full_width = g->width, .full_height = g->height,
+        .x = g->x, .y = g->y, .width = g->kept_width, .height = g->kept_height,
+        .out = workspace->resized + (g->top * width + g->left) * 3, .out_stride = width * 3,
+    };
+    return ood_resample(&job, workspace, err) &&
+           ood_normalise(preprocess, workspace->resized, width * 3, workspace, out, err);
+}
+
+bool ood_preprocess_apply(const struct ood_preprocess *preprocess, const struct ood_picture *picture,
+                          struct ood_workspace *workspace, float *out, struct ood_error *err)
+{
+    size_t width = picture->width, height = picture->height;
+    size_t original_width = picture->original_width != 0 ? picture->original_width : width;
+    size_t original_height = picture->original_height != 0 ? picture->original_height : height;
+    if (!ood_preprocess_check(preprocess, err))
+        return false;
+    if (width == 0 || height == 0 || width > OOD_PICTURE_SIDE || height > OOD_PICTURE_SIDE ||
+        original_width > OOD_PICTURE_SIDE || original_height > OOD_PICTURE_SIDE)
+        return ood_fail(err, OOD_INVALID, "picture of %zu×%zu pixels; sides are 1 … %u", width, height, OOD_PICTURE_SIDE);
+    struct ood_box area = picture->area;
+    if (area.x1 == 0 && area.y1 == 0)
+        area = (struct ood_box){ 0, 0, (double)width, (double)height };
+    struct geometry g = geometry_of(preprocess, original_width, original_height);
+    bool same_size = g.width == width && g.height == height && original_width == width && original_height == height;
+    if (same_size && g.kept_width == preprocess->width && g.kept_height == preprocess->height)
+        return ood_normalise(preprocess, picture->rgb + (g.y * width + g.x) * 3, width * 3, workspace, out, err);
+    return resample_and_normalise(preprocess, picture, &area, &g, workspace, out, err);
+}
+
+static void add_warnings(struct ood_verdict *verdict, const struct ood_picture *picture)
+{
+    for (size_t i = 0; verdict != NULL && i < picture->warning_count && verdict->warning_count < OOD_WARNINGS; i++)
+        memcpy(verdict->warnings[verdict->warning_count++], picture->warnings[i], sizeof verdict->warnings[0]);
+}
+
+static void drop_if_large(unsigned char **bytes, size_t *capacity)
+{
+    if (*capacity <= KEPT_BYTES)
+        return;
+    ood_free(*bytes);
+    *bytes = NULL;
+    *capacity = 0;
+}
+
+bool ood_picture_load(const void *bytes, size_t size, uint64_t pixel_limit, const struct ood_preprocess *preprocess,
+                      struct ood_workspace *workspace, float *out, struct ood_verdict *warnings, struct ood_error *err)
+{
+    struct picture_header header;
+    struct ood_picture picture = { 0 };
+    if (!ood_preprocess_check(preprocess, err) ||
+        !ood_picture_header(bytes, size, pixel_limit, workspace, &header, err))
+        return false;
+    struct geometry g = geometry_of(preprocess, header_upright_width(&header), header_upright_height(&header));
+    bool ok = ood_picture_read(bytes, size, &header, g.width * 2, g.height * 2, workspace, &picture, err) &&
+              ood_preprocess_apply(preprocess, &picture, workspace, out, err);
+    if (ok)
+        add_warnings(warnings, &picture);
+    drop_if_large(&workspace->bytes, &workspace->capacity);
+    drop_if_large(&workspace->turned, &workspace->turned_capacity);
+    return ok;
+}
