@@ -150,8 +150,8 @@ void api_write_seconds(struct api_writer *writer, double seconds)
     char digits[8] = ".000000";
     if (!(seconds > 0))
         seconds = 0;
-    if (seconds > 1e9)
-        seconds = 1e9;
+    if (seconds > 1e12)                                     /* in range of the integer below */
+        seconds = 1e12;
     size_t microseconds = (size_t)(seconds * 1e6 + 0.5), length = 7;
     api_write_size(writer, microseconds / 1000000);
     microseconds %= 1000000;

@@ -34,10 +34,3 @@ size_t ood_scorer_dimension(const struct ood_scorer *scorer) { return scorer->bu
 const char *ood_scorer_version(const struct ood_scorer *scorer) { return scorer->bundle.version; }
 const struct ood_bundle *ood_scorer_bundle(const struct ood_scorer *scorer) { return &scorer->bundle; }
 const char *ood_scorer_label(const struct ood_scorer *scorer, size_t class_index) { return scorer->bundle.labels[class_index]; }
-
-/* Of the rooms that are not there yet: weak, so that theirs win. */
-#define STANDIN __attribute__((weak))
-STANDIN const char *ood_channels_name(enum ood_channels value) { return value == OOD_CHANNELS_RGB ? "rgb" : "bgr"; }
-STANDIN const char *ood_input_layout_name(enum ood_input_layout value) { return value == OOD_INPUT_NCHW ? "nchw" : "nhwc"; }
-STANDIN const char *ood_resize_name(enum ood_resize value) { return value == OOD_RESIZE_SHORT_SIDE ? "short_side" : "exact"; }
-STANDIN const char *ood_filter_name(enum ood_filter value) { return value == OOD_FILTER_BILINEAR ? "bilinear" : "bicubic"; }

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <locale.h>
+#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -131,6 +132,50 @@ static void numbers(void **state)
     assert_true(back == 1.0 / 3);
 }
 
+/* The shortest of 15 to 17 digits by trying, as the C library prints them. */
+static void check_printed(double value)
+{
+    char expected[OOD_NUMBER_TEXT], text[OOD_NUMBER_TEXT];
+    for (int digits = 15; digits <= 17; digits++) {
+        double back;
+        snprintf(expected, sizeof expected, "%.*g", digits, value);
+        if (ood_parse_double(expected, &back) && back == value)
+            break;
+    }
+    ood_print_double(value, text);
+    if (strcmp(text, expected) != 0)
+        fail_msg("%a is printed as %s; expected %s", value, text, expected);
+}
+
+static void printed_numbers(void **state)
+{
+    (void)state;
+    static const double exact[] = { 0, -0.0, 1, -1, 10, 0.1, 0.05, 0.5, 0.25, 100, 123456, 999999999999999, 1e14, 1e15, 1e16, 1e-4, 9.9e-5,
+                                    1e-5, 1e22, 1e300, 5e-324, 2.5, 1.0 / 3, 2.0 / 3, 0.3, 0.1 + 0.2, 9.999999999999998, 4503599627370497.5,
+                                    0.99999999999999989, 1.0000000000000002 };
+    struct ood_random random;
+    ood_random_seed(&random, 9);
+    for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++)
+        for (int sign = -1; sign <= 1; sign += 2) {
+            check_printed(sign * exact[i]);
+            check_printed(sign * nextafter(exact[i], 1e308));
+            check_printed(sign * nextafter(exact[i], -1e308));
+        }
+    for (int exponent = -20; exponent < 60; exponent++) {                  /* powers of two and of ten, and what is beside them */
+        check_printed(ldexp(1, exponent));
+        check_printed(nextafter(ldexp(1, exponent), 0));
+        check_printed(pow(10, exponent / 2 - 5));
+        check_printed(nextafter(pow(10, exponent / 2 - 5), 0));
+    }
+    for (size_t i = 0; i < 20000; i++) {
+        double any = ood_random_normal(&random) * pow(10, ood_random_uniform(&random) * 24 - 7);
+        check_printed(any);
+        check_printed(floor(any));
+        check_printed((double)ood_random_below(&random, 100000) / 10000);
+        check_printed((double)(float)any);
+    }
+}
+
 static void random_numbers(void **state)
 {
     (void)state;
@@ -182,7 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_grow_at_the_front), cmocka_unit_test(sizes_are_checked),
-        cmocka_unit_test(files_and_folders), cmocka_unit_test(hashes), cmocka_unit_test(numbers),
+        cmocka_unit_test(files_and_folders), cmocka_unit_test(hashes), cmocka_unit_test(numbers), cmocka_unit_test(printed_numbers),
         cmocka_unit_test(random_numbers), cmocka_unit_test(batch_dimensions),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
