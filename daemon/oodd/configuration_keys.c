@@ -1,0 +1,56 @@
+/* The table of configuration keys: type, default, bounds, when a change takes effect, where the value lives. A new key is
+ * a row here, a field in configuration.h and a line in each of docs/INTERFACE.md, deploy/oodd.conf and oodd.conf(5). */
+#include "configuration.h"
+
+#define AT(field) offsetof(struct oodd_config, field)
+
+const struct oodd_key oodd_keys[] = {
+    { "server.listen", OODD_KEY_LISTEN, "127.0.0.1:8620", NULL, NULL, NULL, OODD_ON_RESTART, AT(listen),
+      "Addresses to listen on, comma separated: 127.0.0.1:8620, [::1]:8620, unix:/run/oodd/socket; port 0 takes a free one" },
+    { "server.threads", OODD_KEY_SIZE, "2", "1", "64", NULL, OODD_ON_RESTART, AT(threads),
+      "Threads that speak HTTP" },
+    { "engine.workers", OODD_KEY_SIZE, "auto", "1", "1024", "auto", OODD_ON_RESTART, AT(workers),
+      "Threads that score; auto: one a CPU this process may use" },
+    { "engine.batch", OODD_KEY_SIZE, "8", "1", "64", NULL, OODD_ON_RELOAD, AT(batch),
+      "The most pictures a worker takes at once from what waits" },
+    { "engine.convolution", OODD_KEY_WORD, "auto", NULL, NULL, "auto|direct|winograd", OODD_ON_RELOAD, AT(convolution),
+      "direct: oneDNN's direct kernels everywhere; winograd: ours where the shape allows; auto: what the bundle says" },
+    { "models.directory", OODD_KEY_TEXT, "", NULL, NULL, NULL, OODD_ON_RELOAD, AT(models_directory),
+      "Each folder in it is a bundle, served under its name" },
+    { "models.default", OODD_KEY_TEXT, "first", NULL, NULL, NULL, OODD_ON_RELOAD, AT(default_model),
+      "The model of requests that name none" },
+    { "model.NAME.path", OODD_KEY_MODEL, "", NULL, NULL, NULL, OODD_ON_RELOAD, AT(models),
+      "One bundle, served as NAME" },
+    { "limits.body_bytes", OODD_KEY_SIZE, "16777216", "1024", "1073741824", NULL, OODD_ON_RELOAD, AT(body_bytes),
+      "The largest request body" },
+    { "limits.picture_pixels", OODD_KEY_SIZE, "40000000", "1", "1000000000", NULL, OODD_ON_RELOAD, AT(picture_pixels),
+      "The most pixels a picture may have" },
+    { "limits.items", OODD_KEY_SIZE, "64", "1", "65536", NULL, OODD_ON_RELOAD, AT(items),
+      "The most pictures (or boxes) in a request" },
+    { "limits.queue_items", OODD_KEY_SIZE, "256", "1", "65536", NULL, OODD_ON_RELOAD, AT(queue_items),
+      "The most pictures that wait; a request that does not fit whole is refused" },
+    { "limits.connections", OODD_KEY_SIZE, "1024", "0", "65536", NULL, OODD_ON_RESTART, AT(connections),
+      "The most connections; 0: no limit" },
+    { "limits.connections_per_address", OODD_KEY_SIZE, "0", "0", "65536", NULL, OODD_ON_RELOAD, AT(connections_per_address),
+      "The most connections of one address; 0: no limit" },
+    { "limits.header_seconds", OODD_KEY_SECONDS, "10", "0.1", "3600", NULL, OODD_ON_RELOAD, AT(header_seconds),
+      "From the first byte to the last of a request's header" },
+    { "limits.body_seconds", OODD_KEY_SECONDS, "30", "0.1", "3600", NULL, OODD_ON_RELOAD, AT(body_seconds),
+      "From the header to the last byte of the body" },
+    { "limits.request_seconds", OODD_KEY_SECONDS, "60", "0.1", "3600", NULL, OODD_ON_RELOAD, AT(request_seconds),
+      "From the header to the answer" },
+    { "limits.drain_delay_seconds", OODD_KEY_SECONDS, "0", "0", "3600", NULL, OODD_ON_RELOAD, AT(drain_delay_seconds),
+      "On SIGTERM: unready, but still accepting for so long; about 5 behind a load balancer" },
+    { "limits.drain_seconds", OODD_KEY_SECONDS, "25", "0", "3600", NULL, OODD_ON_RELOAD, AT(drain_seconds),
+      "On SIGTERM: how long what was admitted may take to finish" },
+    { "log.format", OODD_KEY_WORD, "auto", NULL, NULL, "auto|journal|text|json", OODD_ON_RESTART, AT(log_format),
+      "auto: journal fields under systemd, text on a terminal, JSON lines elsewhere" },
+    { "log.level", OODD_KEY_WORD, "info", NULL, NULL, "error|warning|info|debug", OODD_ON_RELOAD, AT(log_level),
+      "The least important message that is written" },
+    { "log.access", OODD_KEY_BOOL, "true", NULL, NULL, NULL, OODD_ON_RELOAD, AT(log_access),
+      "A line for each answered request" },
+    { "log.file", OODD_KEY_TEXT, "", NULL, NULL, NULL, OODD_ON_RESTART, AT(log_file),
+      "A file to append messages to, opened again on SIGUSR1; empty: standard error" },
+};
+const size_t oodd_key_count = sizeof oodd_keys / sizeof oodd_keys[0];
+_Static_assert(sizeof oodd_keys / sizeof oodd_keys[0] <= OODD_KEYS_MOST, "OODD_KEYS_MOST is too small");
