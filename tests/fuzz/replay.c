@@ -1,0 +1,42 @@
+/* main of a fuzz target built without libFuzzer: every file of $OOD_SOURCE/tests/fuzz/TARGET.in, or of the folder named, and
+ * each again cut in the middle. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "fuzz.h"
+
+int main(int argc, char **argv)
+{
+    const char *source = getenv("OOD_SOURCE"), *slash = strrchr(argv[0], '/'), *name = slash != NULL ? slash + 1 : argv[0];
+    size_t length = strlen(name);
+    struct ood_error err = { 0 };
+    struct ood_names names;
+    char folder[4096], path[8192];
+    if (strncmp(name, "lt-", 3) == 0)                       /* libtool's wrapper */
+        name += 3, length -= 3;
+    if (length > 5 && strcmp(name + length - 5, "_fuzz") == 0)
+        length -= 5;
+    snprintf(folder, sizeof folder, "%s/tests/fuzz/%.*s.in", source != NULL ? source : ".", (int)length, name);
+    if (!ood_folder_names(argc > 1 ? argv[1] : folder, &names, &err)) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    for (size_t i = 0; i < names.count; i++) {
+        struct ood_bytes bytes;
+        snprintf(path, sizeof path, "%s/%s", argc > 1 ? argv[1] : folder, names.items[i]);
+        if (!ood_file_read(path, (size_t)1 << 26, &bytes, &err)) {
+            fprintf(stderr, "%s\n", err.message);
+            return 1;
+        }
+        printf("%s\n", names.items[i]);
+        fflush(stdout);
+        LLVMFuzzerTestOneInput(bytes.data, bytes.size);
+        LLVMFuzzerTestOneInput(bytes.data, bytes.size / 2);
+        ood_bytes_free(&bytes);
+    }
+    printf("%zu inputs\n", names.count);
+    bool some = names.count > 0;
+    ood_names_free(&names);
+    return some ? 0 : 1;
+}
