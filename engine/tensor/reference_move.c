@@ -130,12 +130,13 @@ struct ood_tensor *ood_reference_gather(const struct ood_tensor *x, const struct
     for (size_t i = 0; y != NULL && i < y->count; i++) {
         int64_t index[OOD_MAX_RANK], from[OOD_MAX_RANK] = { 0 };
         index_of(&shape, i, index);
-        for (size_t k = 0; k < axis; k++)
-            from[k] = index[k];
-        int64_t at = ood_i64(indices)[offset_of(&indices->shape, index + axis)];
+        for (size_t d = 0; d < axis; d++)
+            from[d] = index[d];
+        size_t k = offset_of(&indices->shape, index + axis);
+        int64_t at = indices->type == OOD_INT64 ? ood_i64(indices)[k] : ((const int32_t *)indices->data)[k];
         from[axis] = at < 0 ? at + x->shape.dims[axis] : at;
-        for (size_t k = axis + 1; k < x->shape.rank; k++)
-            from[k] = index[k - 1 + picked];
+        for (size_t d = axis + 1; d < x->shape.rank; d++)
+            from[d] = index[d - 1 + picked];
         if (from[axis] < 0 || from[axis] >= x->shape.dims[axis]) {
             ood_tensor_free(y);
             return misfit(err, "gather");
