@@ -79,7 +79,7 @@ bool ood_window_output(const struct ood_node *node, struct ood_window *window, c
             return ood_node_fail(node, err, OOD_INVALID, "a kernel that reaches over %lld on a padded map of %lld",
                                  (long long)reach, (long long)(room + reach));
         out[i] = (ceil_mode && !same ? (room + stride - 1) / stride : room / stride) + 1;
-        if ((out[i] - 1) * stride >= size[i] + begin)
+        if (ceil_mode && (out[i] - 1) * stride >= size[i] + begin)       /* pools; a padded 1x1 convolution does reach there */
             out[i]--;
     }
     return true;

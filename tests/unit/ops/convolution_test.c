@@ -6,6 +6,7 @@ static const struct op_case cases[] = {
     { "3x3 with bias", "Conv", "N,3,8,8 4,3,3,3 4", "pads=1,1,1,1", 0, NULL },
     { "kernel_shape said", "Conv", "N,16,6,6 32,16,3,3 32", "kernel_shape=3,3 pads=1,1,1,1", 0, NULL },
     { "1x1", "Conv", "N,16,5,5 24,16,1,1 24", "", 0, NULL },
+    { "1x1 with pads: the border is the bias", "Conv", "N,16,5,5 32,16,1,1 32", "pads=1,1,1,1", 0, NULL },
     { "1x1 stride 2", "Conv", "N,16,7,7 32,16,1,1", "strides=2,2", 0, NULL },
     { "1x1 on 1x1", "Conv", "N,10,1,1 7,10,1,1 7", "", 0, NULL },
     { "one channel in, one out", "Conv", "N,1,6,6 1,1,3,3", "pads=1,1,1,1", 0, NULL },
