@@ -14,19 +14,21 @@ static bool made_for(const struct ood_normaliser *table, const struct ood_prepro
     return same;
 }
 
-/* Each step is rounded to float: in double, where one float operation is exact enough to be rounded once, so that no
- * compiler may fuse multiplication and subtraction and change a bit between machines. */
+/* A loop for each step: its result is rounded to float in memory, so that no compiler fuses multiplication and subtraction,
+ * which would change bits between machines. */
 static void make(struct ood_normaliser *table, const struct ood_preprocess *preprocess)
 {
     table->scale = preprocess->scale;
     for (int c = 0; c < 3; c++) {
+        float *value = table->value[c];
         table->mean[c] = preprocess->mean[c];
         table->std[c] = preprocess->std[c];
-        for (int byte = 0; byte < 256; byte++) {
-            float scaled = (float)((double)byte * (double)preprocess->scale);
-            float centred = (float)((double)scaled - (double)preprocess->mean[c]);
-            table->value[c][byte] = (float)((double)centred / (double)preprocess->std[c]);
-        }
+        for (int byte = 0; byte < 256; byte++)
+            value[byte] = (float)byte * preprocess->scale;
+        for (int byte = 0; byte < 256; byte++)
+            value[byte] -= preprocess->mean[c];
+        for (int byte = 0; byte < 256; byte++)
+            value[byte] /= preprocess->std[c];
     }
 }
 

@@ -116,13 +116,13 @@ bool ood_picture_load(const void *bytes, size_t size, uint64_t pixel_limit, cons
                       struct ood_workspace *workspace, float *out, struct ood_verdict *warnings,
                       struct ood_error *err) OOD_MUST_CHECK;
 
-/* Pixels already decoded (for tests and crops). */
+/* Pixels already decoded (for tests and crops). Sides and area out of range: OOD_INVALID. */
 bool ood_preprocess_apply(const struct ood_preprocess *preprocess, const struct ood_picture *picture,
                           struct ood_workspace *workspace, float *out, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Pillow's Image.resize, the same bytes: 8 bit, two passes (horizontal first), fixed-point coefficients of 22 bits, on a box
  * of the source (NULL: all of it), whose corners are rounded to float as Pillow does. rgb [height][width][3] to
- * out [out_height][out_width][3]. A box that is empty, not finite or reaches outside, or a side of 0 or above 2^31 - 1:
+ * out [out_height][out_width][3]. A box that is empty, not finite or reaches outside, or a side of 0 or above 2^24:
  * OOD_INVALID. */
 bool ood_resize_rgb(const unsigned char *rgb, size_t width, size_t height, const struct ood_box *box,
                     enum ood_filter filter, unsigned char *out, size_t out_width, size_t out_height,

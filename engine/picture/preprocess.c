@@ -90,8 +90,8 @@ static bool resample_and_normalise(const struct ood_preprocess *preprocess, cons
     if (g->kept_width != width || g->kept_height != height)
         fill(workspace->resized, width * height, preprocess->fill);
     struct resample job = {
-        .rgb = picture->rgb, .source_width = picture->width, .source_height = picture->height, .box = *area,
-        .filter = preprocess->filter, .full_width = g->width, .full_height = g->height,
+        .rgb = picture->rgb, .source_width = picture->width, .source_height = picture->height,
+        .x0 = (float)area->x0, .y0 = (float)area->y0, .x1 = (float)area->x1, .y1 = (float)area->y1, .filter = preprocess->filter, .full_width = g->width, .full_height = g->height,
         .x = g->x, .y = g->y, .width = g->kept_width, .height = g->kept_height,
         .out = workspace->resized + (g->top * width + g->left) * 3, .out_stride = width * 3,
     };
@@ -113,6 +113,10 @@ bool ood_preprocess_apply(const struct ood_preprocess *preprocess, const struct 
     struct ood_box area = picture->area;
     if (area.x1 == 0 && area.y1 == 0)
         area = (struct ood_box){ 0, 0, (double)width, (double)height };
+    if (!(area.x0 >= 0 && area.y0 >= 0 && area.x0 < area.x1 && area.y0 < area.y1 && area.x1 <= (double)width &&
+          area.y1 <= (double)height))
+        return ood_fail(err, OOD_INVALID, "area %g,%g,%g,%g is empty or reaches outside of %zu×%zu pixels", area.x0, area.y0,
+                        area.x1, area.y1, width, height);
     struct geometry g = geometry_of(preprocess, original_width, original_height);
     bool same_size = g.width == width && g.height == height && original_width == width && original_height == height;
     if (same_size && g.kept_width == preprocess->width && g.kept_height == preprocess->height)

@@ -41,9 +41,11 @@ struct mapping {
     double (*filter)(double);
 };
 
-static struct mapping mapping_of(double from, double to, size_t full, enum ood_filter filter)
+/* The box is in float, and so is the difference: Pillow's are. */
+static struct mapping mapping_of(float from, float to, size_t full, enum ood_filter filter)
 {
-    struct mapping map = { .from = from, .scale = (to - from) / (double)full };
+    float length = to - from;
+    struct mapping map = { .from = from, .scale = (double)length / (double)full };
     map.filter_scale = map.scale < 1 ? 1 : map.scale;
     map.support = (filter == OOD_FILTER_BICUBIC ? 2 : 1) * map.filter_scale;
     map.filter = filter == OOD_FILTER_BICUBIC ? bicubic : bilinear;
@@ -120,12 +122,11 @@ static bool add_bytes(size_t *total, size_t count, size_t size)
            ood_add_size(*total, bytes / 16 * 16, total);
 }
 
-static void axis_prepare(struct axis *axis, const struct mapping *map, double from, double to, size_t full, size_t window,
-                         size_t outputs)
+static void axis_prepare(struct axis *axis, const struct mapping *map, size_t window, size_t outputs)
 {
     *axis = (struct axis){ .outputs = outputs, .taps = (size_t)ceil(map->support) * 2 + 1 };
-    axis->identity = to - from == (double)full && from == floor(from);
-    axis->offset = axis->identity ? (size_t)from + window : 0;
+    axis->identity = map->scale == 1 && map->from == floor(map->from);
+    axis->offset = axis->identity ? (size_t)map->from + window : 0;
 }
 
 static void axis_weigh(struct axis *axis, const struct mapping *map, size_t source, size_t window, double *exact,
@@ -177,11 +178,11 @@ static void run(const struct resample *job, const struct axis *x_axis, const str
 
 bool ood_resample(const struct resample *job, struct ood_workspace *workspace, struct ood_error *err)
 {
-    struct mapping x_map = mapping_of(job->box.x0, job->box.x1, job->full_width, job->filter);
-    struct mapping y_map = mapping_of(job->box.y0, job->box.y1, job->full_height, job->filter);
+    struct mapping x_map = mapping_of(job->x0, job->x1, job->full_width, job->filter);
+    struct mapping y_map = mapping_of(job->y0, job->y1, job->full_height, job->filter);
     struct axis x_axis, y_axis;
-    axis_prepare(&x_axis, &x_map, job->box.x0, job->box.x1, job->full_width, job->x, job->width);
-    axis_prepare(&y_axis, &y_map, job->box.y0, job->box.y1, job->full_height, job->y, job->height);
+    axis_prepare(&x_axis, &x_map, job->x, job->width);
+    axis_prepare(&y_axis, &y_map, job->y, job->height);
 
     size_t total = 0, row, most = x_axis.taps > y_axis.taps ? x_axis.taps : y_axis.taps;
     bool fits = ood_mul_size(job->width, 3, &row) && add_bytes(&total, most, sizeof(double));
@@ -210,9 +211,10 @@ bool ood_resample(const struct resample *job, struct ood_workspace *workspace, s
     return true;
 }
 
+/* Up to 2^24 a side is a float without rounding; a box may then reach the last pixel, never past it. */
 static bool side_fits(size_t side)
 {
-    return side > 0 && side <= INT32_MAX;
+    return side > 0 && side <= (size_t)1 << 24;
 }
 
 bool ood_resize_rgb(const unsigned char *rgb, size_t width, size_t height, const struct ood_box *box,
@@ -222,18 +224,20 @@ bool ood_resize_rgb(const unsigned char *rgb, size_t width, size_t height, const
     if (!side_fits(width) || !side_fits(height) || !side_fits(out_width) || !side_fits(out_height))
         return ood_fail(err, OOD_INVALID, "resize of %zu×%zu to %zu×%zu pixels: a side is 0 or too large", width, height,
                         out_width, out_height);
-    struct ood_box part = { 0, 0, (double)width, (double)height };
+    struct resample job = {
+        .rgb = rgb, .source_width = width, .source_height = height, .x1 = (float)width, .y1 = (float)height,
+        .filter = filter, .full_width = out_width, .full_height = out_height, .width = out_width, .height = out_height,
+        .out = out, .out_stride = out_width * 3,
+    };
     if (box != NULL) {
-        part = (struct ood_box){ (float)box->x0, (float)box->y0, (float)box->x1, (float)box->y1 };
-        if (!(part.x0 >= 0 && part.y0 >= 0 && part.x0 < part.x1 && part.y0 < part.y1 && part.x1 <= (double)width &&
-              part.y1 <= (double)height))
+        job.x0 = (float)box->x0;
+        job.y0 = (float)box->y0;
+        job.x1 = (float)box->x1;
+        job.y1 = (float)box->y1;
+        if (!(job.x0 >= 0 && job.y0 >= 0 && job.x0 < job.x1 && job.y0 < job.y1 && (double)job.x1 <= (double)width &&
+              (double)job.y1 <= (double)height))
             return ood_fail(err, OOD_INVALID, "resize: box %g,%g,%g,%g is empty or reaches outside of %zu×%zu pixels",
                             box->x0, box->y0, box->x1, box->y1, width, height);
     }
-    struct resample job = {
-        .rgb = rgb, .source_width = width, .source_height = height, .box = part, .filter = filter,
-        .full_width = out_width, .full_height = out_height, .width = out_width, .height = out_height,
-        .out = out, .out_stride = out_width * 3,
-    };
     return ood_resample(&job, workspace, err);
 }
