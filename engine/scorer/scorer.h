@@ -13,6 +13,9 @@ const struct ood_model *ood_scorer_model(const struct ood_scorer *scorer);
 struct ood_scorer *ood_scorer_from_bundle(struct ood_bundle *bundle, const struct ood_scorer_options *options,
                                           struct ood_error *err) OOD_MUST_CHECK;
 
+/* The shape of the network's input that a preprocessing fills: {N, C, H, W} or {N, H, W, C}, the batch free. */
+struct ood_shape ood_preprocess_shape(const struct ood_preprocess *preprocess);
+
 /* The way of ood_score up to logits and features, for fit: outputs of the network for each item into its logits_out and
  * features_out (both needed); errors[n] says which items failed. `preprocess` in place of the bundle's may not be given:
  * it is the bundle's. */

@@ -22,7 +22,4 @@ struct ood_forward {
  * and features [n][D] out, either may be NULL. */
 void ood_forward_inputs(struct ood_forward *forward, const float *inputs, size_t n, size_t batch, float *logits, float *features);
 
-/* One network input of the preprocessing's shape, {N, C, H, W} or {N, H, W, C} with a free batch. */
-struct ood_shape ood_preprocess_shape(const struct ood_preprocess *preprocess);
-
 #endif
