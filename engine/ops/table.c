@@ -31,6 +31,8 @@
     X(reshape)              \
     X(shape)                \
     X(sigmoid)              \
+    X(slice)            \
+    X(slice_10)         \
     X(softmax)              \
     X(squeeze)              \
     X(squeeze_13)           \
