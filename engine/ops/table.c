@@ -9,7 +9,8 @@
     X(clip)                 \
     X(clip_11)              \
     X(concat)               \
-    X(constant)             \
+    X(constant)           \
+    X(constant_of_shape)  \
     X(conv)                 \
     X(div)                  \
     X(dropout)              \
