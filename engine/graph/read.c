@@ -145,15 +145,19 @@ static bool apply_asked_shape(const struct ood_shape *asked, bool known, struct 
                 shape->dims[i] = FREE_DIMENSION;
         return true;
     }
+    struct ood_shape filled = *shape;
     bool fits = shape->rank == asked->rank;
     for (size_t i = 0; fits && i < shape->rank; i++) {
         if (asked->dims[i] <= 0)
             continue;
         fits = shape->dims[i] == FREE_DIMENSION || shape->dims[i] == asked->dims[i];
-        shape->dims[i] = asked->dims[i];
+        filled.dims[i] = asked->dims[i];
     }
-    return fits || ood_fail(err, OOD_INVALID, "shape %s was asked for, the file has %s", ood_shape_print(asked, wanted),
-                            ood_shape_print(shape, found));
+    if (!fits)
+        return ood_fail(err, OOD_INVALID, "shape %s was asked for, the file has %s", ood_shape_print(asked, wanted),
+                        ood_shape_print(shape, found));
+    *shape = filled;
+    return true;
 }
 
 static bool settle_batch(struct ood_graph *graph, const struct ood_graph_options *options, bool first, struct ood_shape *shape,

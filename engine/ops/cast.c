@@ -114,7 +114,12 @@ static bool cast_lower(struct ood_builder *builder, const struct ood_node *node,
                                                               .operands = operands, .operand_count = 2 }, err);
 }
 
+static bool cast_identity(const struct ood_graph *graph, const struct ood_node *node)
+{
+    return graph->values[node->inputs[0]].type == graph->values[node->outputs[0]].type;
+}
+
 const struct ood_op ood_op_cast = {
     .name = "Cast", .since = 6, .least_inputs = 1, .most_inputs = 1,
-    .check = cast_check, .shape = cast_shape, .evaluate = cast_evaluate, .lower = cast_lower,
+    .check = cast_check, .shape = cast_shape, .evaluate = cast_evaluate, .lower = cast_lower, .identity = cast_identity,
 };

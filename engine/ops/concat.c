@@ -139,7 +139,13 @@ static bool concat_lower(struct ood_builder *builder, const struct ood_node *nod
     return true;
 }
 
+static bool concat_identity(const struct ood_graph *graph, const struct ood_node *node)
+{
+    (void)graph;
+    return node->input_count == 1;
+}
+
 const struct ood_op ood_op_concat = {
     .name = "Concat", .since = 4, .least_inputs = 1, .most_inputs = INT_MAX,
-    .check = concat_check, .shape = concat_shape, .evaluate = concat_evaluate, .lower = concat_lower,
+    .check = concat_check, .shape = concat_shape, .evaluate = concat_evaluate, .lower = concat_lower, .identity = concat_identity,
 };

@@ -215,12 +215,25 @@ static bool pad_lower(struct ood_builder *builder, const struct ood_node *node, 
                                                               .operands = operands, .operand_count = 2 }, err);
 }
 
+static bool pad_identity(const struct ood_graph *graph, const struct ood_node *node)
+{
+    struct ood_error ignored = { 0 };
+    const int64_t *pads;
+    size_t rank = ood_node_input(graph, node, 0)->shape.rank;
+    if (!pads_of(graph, node, rank, &pads, &ignored))
+        return false;
+    for (size_t i = 0; i < 2 * rank; i++)
+        if (pads[i] != 0)
+            return false;
+    return true;
+}
+
 const struct ood_op ood_op_pad = {
     .name = "Pad", .since = 2, .until = 10, .least_inputs = 1, .most_inputs = 1,
-    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower,
+    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .identity = pad_identity,
 };
 
 const struct ood_op ood_op_pad_11 = {
     .name = "Pad", .since = 11, .least_inputs = 2, .most_inputs = 3,
-    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower,
+    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .identity = pad_identity,
 };
