@@ -59,6 +59,8 @@ static bool read_opset(const Onnx__ModelProto *model, int *out, struct ood_error
             return ood_fail(err, OOD_INVALID, "the operator set is given twice, as %lld and %lld", (long long)opset, (long long)import->version);
         opset = import->version;
     }
+    if (opset == 0 && model->n_opset_import > 0)
+        return ood_fail(err, OOD_UNSUPPORTED, "only operators of other domains than ONNX's own are imported");
     if (opset == 0)
         return ood_fail(err, OOD_INVALID, "no version of the operator set is given");
     if (opset < OOD_OPSET_FIRST || opset > OOD_OPSET_LAST)
@@ -128,8 +130,10 @@ static bool input_shape(const Onnx__TypeProto__Tensor *tensor, struct ood_shape 
         const Onnx__TensorShapeProto__Dimension *dim = tensor->shape->dim[i];
         bool given = dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
         shape->dims[i] = given ? dim->dim_value : FREE_DIMENSION;     /* -1 is how some writers say free */
-        if (given && (dim->dim_value == 0 || dim->dim_value < FREE_DIMENSION))
+        if (given && dim->dim_value < FREE_DIMENSION)
             return ood_fail(err, OOD_INVALID, "dimension %zu is %lld", i, (long long)dim->dim_value);
+        if (given && dim->dim_value == 0)                             /* legal, and nothing to score */
+            return ood_fail(err, OOD_UNSUPPORTED, "dimension %zu is 0", i);
     }
     return true;
 }
