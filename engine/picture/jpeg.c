@@ -46,7 +46,12 @@ bool ood_jpeg_header(const unsigned char *bytes, size_t size, struct ood_workspa
     struct picture_header found = { .kind = PICTURE_JPEG };
     if (!ood_jpeg_markers(bytes, size, &found.orientation, err))
         return false;
-    if (workspace->decoder == NULL && (workspace->decoder = tjInitDecompress()) == NULL)
+    /* A handle keeps the tables of its last picture and would lend them to one that has none: a handle for each picture,
+     * which costs less than a microsecond. */
+    if (workspace->decoder != NULL)
+        tjDestroy(workspace->decoder);
+    workspace->decoder = tjInitDecompress();
+    if (workspace->decoder == NULL)
         return ood_fail(err, OOD_OUT_OF_MEMORY, "JPEG: no decoder: %s", tjGetErrorStr2(NULL));
     /* A sampling that TurboJPEG has no name for is reported as a failure, after everything we ask for was set. */
     int width = 0, height = 0, sampling = -1, colours = -1;

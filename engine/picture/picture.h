@@ -103,7 +103,7 @@ struct ood_workspace {
     size_t resized_capacity;
     unsigned char *scratch;                  /* resize: coefficients and rows */
     size_t scratch_capacity;
-    void *decoder;                           /* TurboJPEG's handle */
+    void *decoder;                           /* TurboJPEG's handle, of the last picture */
     struct ood_normaliser *normaliser;       /* value of each byte in each channel */
 };
 void ood_workspace_free(struct ood_workspace *workspace);

@@ -2,10 +2,11 @@
 """Records what Pillow (resize, decoding) and torchvision (Resize, CenterCrop) make of tests/data/samples.
 
 Run in this folder with Debian 12's python3-pil, python3-numpy, python3-torchvision and the shared material's folder as the
-argument: writes decoded.tsv, resized.tsv, chains.tsv and photographs.tsv. Each line ends in the SHA-256 of the bytes, so the
-comparison is exact and the files stay small.
+argument: writes decoded.tsv, resized.tsv, chains.tsv and photographs.tsv, and the seeds of tests/fuzz/picture_fuzz. Each line
+of a table ends in the SHA-256 of the bytes, so the comparison is exact and the files stay small.
 """
 import hashlib
+import io
 import os
 import sys
 
@@ -166,9 +167,35 @@ def photographs():
         yield name, *image.size, scale, sha(normalised(small, "rgb", "nchw", *CIFAR)), large
 
 
+def seeds(folder):
+    """Small files of many kinds for tests/fuzz, each behind a byte that chooses the preparation."""
+    base = picture("expected/base.png").resize((29, 23))
+    clear = base.convert("RGBA")
+    clear.putalpha(base.convert("L"))
+    palette = base.quantize(7)
+    deep = Image.fromarray(np.asarray(base.convert("L")).astype(np.uint16) * 257)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    kinds = {
+        "baseline.jpg": (base, dict(quality=80)), "full_chroma.jpg": (base, dict(quality=60, subsampling=0)),
+        "progressive.jpg": (base, dict(progressive=True)), "grey.jpg": (base.convert("L"), {}),
+        "ink.jpg": (base.convert("CMYK"), {}), "turned.jpg": (base, dict(exif=exif)),
+        "rgb.png": (base, {}), "alpha.png": (clear, {}), "grey_alpha.png": (clear.convert("LA"), {}),
+        "palette.png": (palette, dict(transparency=bytes([0, 99, 255]))), "bits.png": (palette, dict(bits=4)),
+        "bit.png": (base.convert("1"), {}), "deep.png": (deep, {}), "grey_key.png": (base.convert("L"), dict(transparency=9)),
+    }
+    os.makedirs(folder, exist_ok=True)
+    for place, (name, (image, options)) in enumerate(kinds.items()):
+        out = io.BytesIO()
+        image.save(out, "PNG" if name.endswith("png") else "JPEG", **options)
+        with open(f"{folder}/{name}", "wb") as file:
+            file.write(bytes([place * 37 % 256]) + out.getvalue())
+
+
 write("decoded.tsv", "file, width, height, SHA-256 of RGB", decoded())
 write("resized.tsv", "file, filter, box, width, height, SHA-256 of RGB", resized())
 write("chains.tsv", "file, resize, width, height, resize_to, filter, channels, layout, scale, mean, std, SHA-256 of floats",
       chains())
 write("photographs.tsv", "file, width, height, reduction for cifar, SHA-256 of cifar's floats, and of imagenet's (unreduced)",
       photographs())
+seeds("../../fuzz/picture.in")

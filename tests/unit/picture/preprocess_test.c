@@ -310,6 +310,27 @@ static void a_failure_leaves_the_output_alone(void **state)
     ood_workspace_free(&workspace);
 }
 
+/* A JPEG without its own tables is not decoded with those of the picture before it. */
+static void pictures_share_nothing(void **state)
+{
+    (void)state;
+    struct ood_error err = { 0 };
+    struct ood_workspace workspace = { 0 };
+    struct ood_preprocess p = preset("cifar");
+    float out[3 * 32 * 32];
+    struct ood_bytes whole = sample("grey.jpg"), bare = sample("grey.jpg");
+    size_t at = 2;
+    while (bare.data[at + 1] != 0xDB)
+        at += 2 + ((size_t)bare.data[at + 2] << 8 | bare.data[at + 3]);
+    bare.data[at + 1] = 0xFE;                           /* its quantization table is a comment now */
+    check_ok(ood_picture_load(whole.data, whole.size, 0, &p, &workspace, out, NULL, &err));
+    check_fails(ood_picture_load(bare.data, bare.size, 0, &p, &workspace, out, NULL, &err), OOD_PICTURE_CORRUPT,
+                "Quantization table");
+    ood_bytes_free(&whole);
+    ood_bytes_free(&bare);
+    ood_workspace_free(&workspace);
+}
+
 static void settings_are_checked(void **state)
 {
     (void)state;
@@ -436,6 +457,7 @@ int main(void)
         cmocka_unit_test(orientation_is_read_within_bounds),
         cmocka_unit_test(complaints_become_warnings),
         cmocka_unit_test(a_failure_leaves_the_output_alone),
+        cmocka_unit_test(pictures_share_nothing),
         cmocka_unit_test(settings_are_checked),
         cmocka_unit_test(areas_are_checked),
         cmocka_unit_test(words_go_there_and_back),
