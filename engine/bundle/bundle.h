@@ -30,13 +30,16 @@ struct ood_bundle {
     char *selftest_isa;                      /* the instruction set that made it: same bits there */
 };
 
-/* Everything is checked: schema, names, types, ranges, lengths, hashes of every file and of nothing else. Errors begin
- * with the file's name inside the folder: "model.json: decision.threshold: …". */
+/* Everything is checked: schema, names, types, ranges, lengths, the seal of model.json and the hashes of the other files; what
+ * model.json does not name is not opened. Errors begin with the file's name inside the folder: "model.json:
+ * decision.threshold: …"; the folder is the caller's to put in front. A changed byte is OOD_CHANGED. Freed by ood_bundle_free. */
 struct ood_bundle *ood_bundle_read(const char *folder, struct ood_error *err) OOD_MUST_CHECK;
 
-/* Writes atomically; sets bundle->version. */
+/* Writes atomically; sets bundle->version. The judge is prepared; provenance NULL is {}. What the reader would refuse is
+ * refused here with the same sentence, before a file is touched. The same content gives the same bytes. */
 bool ood_bundle_write(struct ood_bundle *bundle, const char *folder, struct ood_error *err) OOD_MUST_CHECK;
 
+/* NULL is fine. */
 void ood_bundle_free(struct ood_bundle *bundle);
 
 #endif
