@@ -1,0 +1,89 @@
+/* A bundle or a bare ONNX file, compiled for `inspect` and `bench`. */
+#include "daemon/oodctl/network.h"
+
+#include <string.h>
+
+#include "base/number.h"
+#include "ops/ops.h"
+#include "scorer/scorer.h"
+
+bool ctl_input_shape_parse(const char *text, struct ood_shape *out)
+{
+    *out = (struct ood_shape){ 0 };
+    if (text == NULL)
+        return true;
+    struct ood_shape shape = { .rank = 1, .dims = { ood_batch_dim(1) } };
+    for (const char *word = text;;) {
+        char one[24];
+        size_t length = strcspn(word, "x"), dim;
+        if (shape.rank == OOD_MAX_RANK || length == 0 || length >= sizeof one)
+            return false;
+        memcpy(one, word, length);
+        one[length] = '\0';
+        if (!ood_parse_size(one, &dim) || dim == 0 || dim > (size_t)1 << 30)
+            return false;
+        shape.dims[shape.rank++] = (int64_t)dim;
+        if (word[length] == '\0')
+            break;
+        word += length + 1;
+    }
+    *out = shape;
+    return true;
+}
+
+bool ctl_network_open(const char *path, const struct ood_shape *input_shape, struct ctl_network *network, struct ood_error *err)
+{
+    *network = (struct ctl_network){ .model_path = path, .input_shape = *input_shape };
+    if (ood_is_folder(path)) {
+        network->bundle = ood_bundle_read(path, err);
+        if (network->bundle == NULL)
+            return ood_error_prefix(err, "%s", path);
+        network->onnx = &network->bundle->onnx;
+        network->input_shape = ood_preprocess_shape(&network->bundle->input);
+        return true;
+    }
+    network->onnx = &network->bytes;
+    return ood_file_read(path, OOD_MODEL_BYTES_MOST, &network->bytes, err);
+}
+
+void ctl_network_close(struct ctl_network *network)
+{
+    ood_bundle_free(network->bundle);
+    ood_bytes_free(&network->bytes);
+}
+
+bool ctl_convolution_parse(const char *word, enum ood_convolution *out)
+{
+    static const char *const words[] = { "auto", "direct", "winograd" };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(word, words[i]) == 0) {
+            *out = (enum ood_convolution)i;
+            return true;
+        }
+    return false;
+}
+
+struct ood_model *ctl_network_compile(const struct ctl_network *network, size_t batch, bool up_to, enum ood_convolution convolution,
+                                      struct ood_error *why, struct ood_error *err)
+{
+    const struct ood_bundle *bundle = network->bundle;
+    struct ood_model_options options = {
+        .operators = ood_op_table, .input_shape = network->input_shape, .batch = batch, .only_batch = up_to ? 0 : (int64_t)batch,
+        .convolution = convolution == OOD_CONVOLUTION_AUTO && bundle != NULL ? bundle->convolution : convolution,
+        .logits = bundle != NULL ? bundle->logits_tap : NULL, .features = bundle != NULL ? bundle->features_tap : NULL,
+    };
+    struct ood_error first = { 0 };
+    struct ood_model *model = ood_model_new(network->onnx, &options, &first);
+    if (model == NULL && bundle == NULL) {
+        options.no_taps = true;
+        struct ood_error second = { 0 };
+        model = ood_model_new(network->onnx, &options, &second);
+        if (model != NULL && why != NULL)
+            *why = first;
+    }
+    if (model == NULL) {
+        *err = first;
+        ood_error_prefix(err, "%s", network->model_path);
+    }
+    return model;
+}

@@ -1,0 +1,32 @@
+/* `inspect` and `bench`: a bundle or a bare ONNX file, told by what is there, as bytes and what is known about them. */
+#ifndef OODCTL_NETWORK_H
+#define OODCTL_NETWORK_H
+
+#include "bundle/bundle.h"
+#include "plan/plan.h"
+
+struct ctl_network {
+    struct ood_bundle *bundle;               /* NULL: a bare file */
+    struct ood_bytes bytes;                  /* of a bare file */
+    const struct ood_bytes *onnx;            /* either's */
+    const char *model_path;                  /* for messages */
+    struct ood_shape input_shape;            /* rank 0: as the file says */
+};
+
+/* "3x32x32": the sizes of an input behind the batch; NULL gives rank 0. */
+bool ctl_input_shape_parse(const char *text, struct ood_shape *out);
+
+/* input_shape is a bare file's. */
+bool ctl_network_open(const char *path, const struct ood_shape *input_shape, struct ctl_network *network,
+                      struct ood_error *err) OOD_MUST_CHECK;
+void ctl_network_close(struct ctl_network *network);
+
+/* "auto", "direct", "winograd". */
+bool ctl_convolution_parse(const char *word, enum ood_convolution *out);
+
+/* Compiled for exactly `batch`, or, with `up_to`, for 1, 2, 4, … batch. Taps: the bundle's, a bare file's defaults, or, where
+ * it has none, every output; *why (may be NULL) then says why. */
+struct ood_model *ctl_network_compile(const struct ctl_network *network, size_t batch, bool up_to, enum ood_convolution convolution,
+                                      struct ood_error *why, struct ood_error *err) OOD_MUST_CHECK;
+
+#endif

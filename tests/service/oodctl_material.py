@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Material for oodctl_test, made on the wire with nothing but the standard library: a tiny network that tells red, green and
+blue, its pictures as class folders, shards and a list, and broken ones of each.
+
+    oodctl_material.py FOLDER"""
+import io, os, random, struct, sys, tarfile, zlib
+
+out = sys.argv[1]
+random.seed(7)
+
+
+# ---- protobuf's wire format, as much of it as ONNX files need ----
+def varint(n):
+    n &= (1 << 64) - 1
+    b = b""
+    while True:
+        b += bytes([n & 127 | (128 if n > 127 else 0)])
+        n >>= 7
+        if not n:
+            return b
+
+
+def field(number, payload):
+    if isinstance(payload, int):
+        return varint(number << 3) + varint(payload)
+    if isinstance(payload, str):
+        payload = payload.encode()
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def tensor(name, dims, values):
+    return b"".join(field(1, d) for d in dims) + field(2, 1) + field(8, name) + field(9, struct.pack("<%df" % len(values), *values))
+
+
+def value_info(name, dims):
+    shape = b"".join(field(1, field(2, d) if isinstance(d, str) else field(1, d)) for d in dims)
+    return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
+
+
+def ints(name, values):
+    return field(5, field(1, name) + b"".join(field(8, v) for v in values) + field(20, 7))
+
+
+def node(op, inputs, outputs, attributes=b""):
+    return field(1, b"".join(field(1, i) for i in inputs) + b"".join(field(2, o) for o in outputs) + field(3, op + "_" + outputs[0]) + field(4, op) + attributes)
+
+
+def network(classes=3, poison=None, size=8):
+    taps = [0.0] * (8 * 3 * 9)
+    for o in range(8):
+        for i in range(3):
+            for k in range(9):
+                taps[(o * 3 + i) * 9 + k] = (1.0 if o == i and k == 4 else 0.0) if o < 3 else random.uniform(-0.2, 0.2)
+    order = [2, 1, 0]                              # classes in the order of their names: blue, green, red
+    last = [6.0 if c < 3 and order[c] == d else random.uniform(-0.1, 0.1) for c in range(classes) for d in range(8)]
+    if poison is not None:
+        last[0] = poison
+    graph = node("Conv", ["input", "w", "b"], ["c"], ints("kernel_shape", [3, 3]) + ints("pads", [1, 1, 1, 1]))
+    graph += node("Relu", ["c"], ["r"]) + node("GlobalAveragePool", ["r"], ["g"]) + node("Flatten", ["g"], ["features"])
+    graph += node("Gemm", ["features", "v", "d"], ["logits"], field(5, field(1, "transB") + field(3, 1) + field(20, 2)))
+    graph += field(2, "tiny")
+    graph += field(5, tensor("w", [8, 3, 3, 3], taps)) + field(5, tensor("b", [8], [0.1] * 8))
+    graph += field(5, tensor("v", [classes, 8], last)) + field(5, tensor("d", [classes], [0.0] * classes))
+    graph += field(11, value_info("input", ["n", 3, size, size])) + field(12, value_info("logits", ["n", classes]))
+    return field(1, 7) + field(2, "oodctl_material") + field(7, graph) + field(8, field(2, 13))
+
+
+# ---- pictures ----
+def png(base, size=8, spread=60):
+    rows = b"".join(b"\0" + bytes(max(0, min(255, c + random.randint(-spread, spread))) for _ in range(size) for c in base) for _ in range(size))
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def write(name, data):
+    path = os.path.join(out, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(data)
+
+
+def add(tar, name, data):
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+write("tiny.onnx", network())
+write("four.onnx", network(classes=4))
+write("nan.onnx", network(poison=float("nan")))
+write("garbage.onnx", b"\x0a\xff\xff\xff\xff\x0f garbage")
+colours = {"blue": (60, 60, 190), "green": (60, 190, 60), "red": (190, 60, 60)}
+pictures = [(name, i, png(base)) for name, base in colours.items() for i in range(20)]
+for name, i, data in pictures:
+    write("images/%s/%02d.png" % (name, i), data)
+    if name == "red":
+        write("one_class/red/%02d.png" % i, data)
+    if i < 4:
+        write("few/%s/%02d.png" % (name, i), data)
+    write("flat/%s%02d.png" % (name, i), data)
+    write("broken/%s/%02d.png" % (name, i), data[:len(data) // 2] if i == 5 and name == "green" else data)
+for i in range(6):
+    write("outliers/%d.png" % i, png((200, 200, 40)))
+    write("outliers/%d.webp" % i, b"no picture we read")
+write("large.png", png((60, 60, 190), size=64))
+write("labels.txt", b"blue\ngreen\nred\n")
+write("list.txt", "".join("images/%s/%02d.png\t%s\n" % (name, i, name) for name, i, _ in pictures).encode())
+os.makedirs(os.path.join(out, "shards"))
+for shard in range(2):
+    with tarfile.open(os.path.join(out, "shards", "train-%d.tar%s" % (shard, ".gz" if shard else "")), "w:gz" if shard else "w") as tar:
+        for at, (name, i, data) in enumerate(pictures):
+            if at % 2 == shard:
+                add(tar, "%06d.cls" % at, str(sorted(colours).index(name)).encode())
+                add(tar, "%06d.png" % at, data)
+                add(tar, "%06d.json" % at, b"{}")
+write("only.txt", "".join("train-%d/%06d\n" % (at % 2, at) for at in range(60) if at % 20 < 14).encode())
+write("only_missing.txt", b"train-0/000000\ntrain-7/000001\n")
+whole = open(os.path.join(out, "shards", "train-0.tar"), "rb").read()
+write("hostile/cut.tar", whole[:1900])
+write("hostile/garbage.tar", bytes(random.randint(0, 255) for _ in range(4096)))
+with tarfile.open(os.path.join(out, "hostile", "twice.tar"), "w") as tar:
+    add(tar, "a.png", pictures[0][2])
+    add(tar, "a.jpg", pictures[0][2])
+huge = tarfile.TarInfo("a.png")                     # a header that promises 7 GiB
+huge.size = 7 << 30
+write("hostile/huge.tar", huge.tobuf(tarfile.USTAR_FORMAT) + b"\0" * 10240)
+with tarfile.open(os.path.join(out, "hostile", "label.tar"), "w") as tar:
+    add(tar, "a.cls", b"x" * 300)
+    add(tar, "a.png", pictures[0][2])
+
+
+# ---- ONNX test folders ----
+def test_folder(name, op, expected):
+    graph = node(op, ["x"], ["y"]) + field(2, name) + field(11, value_info("x", ["n", 4])) + field(12, value_info("y", ["n", 4]))
+    write(name + "/model.onnx", field(1, 7) + field(7, graph) + field(8, field(2, 13)))
+    write(name + "/test_data_set_0/input_0.pb", tensor("x", [2, 4], [-1, 2, -3, 4, 5, -6, 7, -8]))
+    write(name + "/test_data_set_0/output_0.pb", tensor("y", [2, 4], expected))
+
+
+test_folder("verify/right", "Relu", [0, 2, 0, 4, 5, 0, 7, 0])
+test_folder("verify/wrong", "Relu", [0, 2, 0, 4, 5, 0, 7, 0.01])
+test_folder("verify/nan", "Relu", [0, 2, 0, 4, 5, 0, 7, float("nan")])
+test_folder("verify/unknown", "Frobnicate", [0] * 8)
+os.makedirs(os.path.join(out, "verify/empty"))
