@@ -420,6 +420,47 @@ static void hashes(void **state)
     ood_bundle_free(bundle);
 }
 
+/* Bundles another program wrote from the documentation alone (tests/fuzz/bundle_seeds.py): good ones are read, seal and
+ * all, spoiled ones are refused in the words of their fault. */
+static void another_programs_bundle(void **state)
+{
+    (void)state;
+    static const struct { const char *name, *part; } cases[] = {
+        { "plain", NULL }, { "per_class", NULL }, { "choices", NULL }, { "provenance", NULL },
+        { "wrong_shape", "prototypes.safetensors: prototypes: found shape [1, 4], expected [2, 0]" },
+        { "not_finite", "selftest.safetensors: energy: found NaN or infinity at 0" },
+        { "too_many", "prototypes.safetensors: found 3 tensors, expected 2" },
+    };
+    const char *source = getenv("OOD_SOURCE");
+    char folder[2048];
+    snprintf(folder, sizeof folder, "%s/tests/fuzz/bundle.in", source != NULL ? source : ".");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ood_error err = { 0 };
+        struct ood_bytes all = small_get(folder, cases[i].name);
+        uint32_t lengths[2];      /* bundle_fuzz.c's form */
+        assert_true(all.size > 8);
+        memcpy(lengths, all.data, 8);
+        assert_true(8 + (size_t)lengths[0] + lengths[1] < all.size);
+        struct ood_bytes text = { all.data + 8, lengths[0] }, prototypes = { text.data + text.size, lengths[1] };
+        struct ood_bytes selftest = { prototypes.data + prototypes.size, all.size - 8 - lengths[0] - lengths[1] };
+        check_ok(bundle_seal_check(&text, &err));
+        json_t *model = bundle_json_load(text.data, text.size, &err);
+        check_ok(model != NULL);
+        check_ok(bundle_hash_check(model, "prototypes.safetensors", &prototypes, &err));
+        check_ok(bundle_hash_check(model, "selftest.safetensors", &selftest, &err));
+        struct ood_bundle *bundle = bundle_parse(model, &prototypes, &selftest, &err);
+        if (cases[i].part == NULL)
+            check_ok(bundle != NULL);
+        else if (bundle != NULL || strstr(err.message, cases[i].part) == NULL)
+            fail_msg("%s: %s; expected \"%s\"", cases[i].name, err.message, cases[i].part);
+        if (i == 1)
+            assert_true(bundle->judge.class_counts[1] == 19 && bundle->judge.class_scores[0] == NULL);
+        ood_bundle_free(bundle);
+        json_decref(model);
+        ood_bytes_free(&all);
+    }
+}
+
 /* ---- writing ---- */
 
 static void what_is_not_written(void **state)
@@ -528,6 +569,7 @@ int main(void)
         cmocka_unit_test(files_missing_and_strange),
         cmocka_unit_test(each_field),
         cmocka_unit_test(hashes),
+        cmocka_unit_test(another_programs_bundle),
         cmocka_unit_test(what_is_not_written),
         cmocka_unit_test(json_text),
     };

@@ -104,7 +104,7 @@ static inline void small_remove(const char *folder)
 /* Without syncs, and without truncating to nothing first (some file systems sync after that): thousands of these run. */
 static inline void small_put(const char *folder, const char *name, const void *data, size_t size)
 {
-    char path[1024];
+    char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     int fd = open(path, O_WRONLY | O_CREAT, 0666);
     assert_true(fd >= 0);
@@ -117,7 +117,7 @@ static inline struct ood_bytes small_get(const char *folder, const char *name)
 {
     struct ood_error err = { 0 };
     struct ood_bytes bytes;
-    char path[1024];
+    char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     check_ok(ood_file_read(path, 1 << 20, &bytes, &err));
     return bytes;
