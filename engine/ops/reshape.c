@@ -38,6 +38,36 @@ static bool reshape_solve(const struct ood_shape *data, int64_t elements, const 
     return true;
 }
 
+/* outer · kN · inner of a shape with a batch dim and at least one element: no product overflows. False: no batch dim. */
+static bool split_at_batch(const struct ood_shape *shape, int64_t *outer, int64_t *k, int64_t *inner)
+{
+    *outer = *inner = 1, *k = 0;
+    for (size_t i = 0; i < shape->rank; i++) {
+        if (ood_dim_is_batch(shape->dims[i]))
+            *k = ood_batch_factor(shape->dims[i]);
+        else
+            *(*k == 0 ? outer : inner) *= shape->dims[i];
+    }
+    return *k != 0;
+}
+
+/* Does every dimension but the batch's still lie within one picture? [N,6] as [3,2N] puts several pictures into the first, and
+ * what is computed along it would depend on the neighbours: some export's literal batch. Which part of a multiple of the batch is
+ * N is not known, as in [T,N,E] to [T·N,E] and back, so it is taken to be whichever fits: kN as a·N·b with a·b = k. */
+static bool keeps_pictures(const struct ood_shape *from, const struct ood_shape *to)
+{
+    int64_t outer, k, inner, to_outer, to_k, to_inner;
+    if (!split_at_batch(from, &outer, &k, &inner) || !split_at_batch(to, &to_outer, &to_k, &to_inner))
+        return true;
+    int64_t a = to_outer, b = outer;                          /* a: what `outer` lacks to be a multiple of `to_outer` */
+    while (b != 0) {
+        int64_t rest = a % b;
+        a = b, b = rest;
+    }
+    a = to_outer / a;
+    return k % a == 0 && k / a * inner % to_inner == 0;
+}
+
 static bool reshape_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
 {
     const struct ood_value *data = ood_node_input(graph, node, 0);
@@ -53,8 +83,12 @@ static bool reshape_shape(struct ood_graph *graph, const struct ood_node *node, 
         return ood_node_fail(node, err, OOD_UNSUPPORTED, "input has shape %s", ood_shape_print(&data->shape, from));
     bool free_batch = data->shape.rank > 0 && ood_dim_is_batch(data->shape.dims[0]) && count > 0 && target[0] == 1;
     if ((free_batch && reshape_solve(&data->shape, elements, target, count, allow_zero, true, &shape)) ||
-        reshape_solve(&data->shape, elements, target, count, allow_zero, false, &shape))
+        reshape_solve(&data->shape, elements, target, count, allow_zero, false, &shape)) {
+        if (ood_dim_is_batch(elements) && !keeps_pictures(&data->shape, &shape))
+            return ood_node_fail(node, err, OOD_UNSUPPORTED, "%s to %s would mix the pictures of a batch",
+                                 ood_shape_print(&data->shape, from), ood_shape_print(&shape, to));
         return ood_graph_set_output(graph, node, 0, data->type, &shape, err);
+    }
     for (size_t i = 0; i < count; i++)
         shape.dims[i] = target[i];
     return ood_node_fail(node, err, OOD_INVALID, "input of shape %s does not fit into %s", ood_shape_print(&data->shape, from),

@@ -301,6 +301,19 @@ static void write_network(struct onnx_writer *w, const struct network *network)
     onnx_model_end(w);
 }
 
+struct ood_bytes op_case_onnx(const struct op_case *row)
+{
+    struct ood_error err = { 0 };
+    struct network *network = ood_new(struct network, &err);
+    struct onnx_writer w = { 0 };
+    assert_non_null(network);
+    read_case(network, row);
+    write_network(&w, network);
+    free_network(network);
+    ood_free(network);
+    return (struct ood_bytes){ w.data, w.size };
+}
+
 /* ---- the reference ---- */
 
 /* Pictures first … first+batch-1 of an input, as a view. */

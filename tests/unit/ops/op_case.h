@@ -16,6 +16,7 @@
 #ifndef OOD_TESTS_OP_CASE_H
 #define OOD_TESTS_OP_CASE_H
 
+#include "base/file.h"
 #include "check.h"
 #include "tensor/tensor.h"
 
@@ -28,6 +29,9 @@ struct op_case {
 /* Runs each case as a test of its own. exact: the outputs are the reference's bits; else |a-b| <= 1e-5 + 1e-4·|b|.
  * Returns the number of failures. */
 int op_cases_run(const char *group, const struct op_case *cases, size_t count, bool exact);
+
+/* The row's network as an ONNX file. Freed by free(data). */
+struct ood_bytes op_case_onnx(const struct op_case *row);
 
 /* ---- attributes, as op_case.c reads them and op_reference.c asks for them ---- */
 
