@@ -174,9 +174,9 @@ static void put_histogram(struct text *text, const char *name, const char *label
         put(text, "%s_bucket{%s%sle=\"%s\"} %llu\n", name, labels, comma, i < bounds->count ? number : "+Inf",
             (unsigned long long)total);
     }
-    ood_print_double((double)sum(&histogram->billionths) * 1e-9, number);
-    put(text, "%s_sum%s%s%s %s\n%s_count%s%s%s %llu\n", name, open, labels, close, number, name, open, labels, close,
-        (unsigned long long)total);
+    unsigned long long billionths = sum(&histogram->billionths);
+    put(text, "%s_sum%s%s%s %llu.%09llu\n%s_count%s%s%s %llu\n", name, open, labels, close, billionths / 1000000000,
+        billionths % 1000000000, name, open, labels, close, (unsigned long long)total);
 }
 
 static void put_requests(struct text *text)

@@ -29,9 +29,9 @@
 struct oodd_queue {
     pthread_mutex_t lock;
     pthread_cond_t filled;                   /* workers wait: items came, a beat, closing */
-    pthread_cond_t emptied;                  /* oodd_queue_wait: active became 0 */
+    pthread_cond_t emptied;                  /* oodd_queue_wait_…: active or suspended became 0 */
     struct oodd_request *first, *last;       /* the line */
-    size_t limit, waiting, active, busy, workers;
+    size_t limit, waiting, suspended, active, busy, workers;
     uint64_t beat;
     bool closed;
     double seconds_per_item;                 /* of one worker, smoothed; 0: nothing was measured yet */
@@ -137,7 +137,7 @@ void oodd_queue_close(struct oodd_queue *queue)
 struct oodd_queue_state oodd_queue_look(struct oodd_queue *queue)
 {
     pthread_mutex_lock(&queue->lock);
-    struct oodd_queue_state state = { queue->waiting, queue->limit, queue->active, queue->busy };
+    struct oodd_queue_state state = { queue->waiting, queue->limit, queue->suspended, queue->active, queue->busy };
     pthread_mutex_unlock(&queue->lock);
     return state;
 }
@@ -151,16 +151,19 @@ uint64_t oodd_queue_beat(struct oodd_queue *queue)
     return beat;
 }
 
-bool oodd_queue_wait(struct oodd_queue *queue, double deadline)
+static bool wait_for_none(struct oodd_queue *queue, const size_t *count, double deadline)
 {
     struct timespec until = { (time_t)floor(deadline), (long)((deadline - floor(deadline)) * 1e9) };
     pthread_mutex_lock(&queue->lock);
-    while (queue->active > 0 && pthread_cond_timedwait(&queue->emptied, &queue->lock, &until) == 0)
+    while (*count > 0 && pthread_cond_timedwait(&queue->emptied, &queue->lock, &until) == 0)
         ;
-    bool empty = queue->active == 0;
+    bool none = *count == 0;
     pthread_mutex_unlock(&queue->lock);
-    return empty;
+    return none;
 }
+
+bool oodd_queue_wait_active(struct oodd_queue *queue, double deadline) { return wait_for_none(queue, &queue->active, deadline); }
+bool oodd_queue_wait_suspended(struct oodd_queue *queue, double deadline) { return wait_for_none(queue, &queue->suspended, deadline); }
 
 /* ---- admission ---- */
 
@@ -188,6 +191,7 @@ void oodd_queue_push(struct oodd_queue *queue, struct oodd_request *request)
     request->admitted = ood_clock();
     line_append(queue, request);
     queue->active++;
+    queue->suspended++;
     request_check(queue, request);
     pthread_cond_signal(&queue->filled);
     pthread_mutex_unlock(&queue->lock);
@@ -239,6 +243,8 @@ static bool answer(struct oodd_queue *queue, struct oodd_request *request, enum 
     request->state = OODD_ANSWERED;
     request->outcome = outcome;
     request_check(queue, request);
+    if (--queue->suspended == 0)
+        pthread_cond_broadcast(&queue->emptied);
     if (!request->held)
         return true;
     request->resume_due = true;

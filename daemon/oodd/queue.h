@@ -99,8 +99,8 @@ bool oodd_queue_release(struct oodd_queue *queue, struct oodd_request *request) 
 
 /* ---- main thread ---- */
 
-struct oodd_queue_state { size_t items, limit, active, busy; };
-/* active: requests pushed and not completed. busy: workers that have a batch. */
+struct oodd_queue_state { size_t items, limit, suspended, active, busy; };
+/* suspended: requests QUEUED or SCORING. active: these and those ANSWERED and not completed. busy: workers that have a batch. */
 struct oodd_queue_state oodd_queue_look(struct oodd_queue *queue);
 /* A new beat: every worker that waits answers it; the others when they come back. */
 uint64_t oodd_queue_beat(struct oodd_queue *queue);
@@ -108,7 +108,8 @@ uint64_t oodd_queue_beat(struct oodd_queue *queue);
 void oodd_queue_close(struct oodd_queue *queue);
 /* All that has items in the line is given up as OODD_STOPPED and resumed; what workers hold comes back by itself. */
 void oodd_queue_abandon(struct oodd_queue *queue);
-/* Waits until no request is active, at most until `deadline` [s] of ood_clock. */
-bool oodd_queue_wait(struct oodd_queue *queue, double deadline);
+/* Waits until no request is active (or suspended), at most until `deadline` [s] of ood_clock. */
+bool oodd_queue_wait_active(struct oodd_queue *queue, double deadline);
+bool oodd_queue_wait_suspended(struct oodd_queue *queue, double deadline);
 
 #endif

@@ -310,7 +310,7 @@ static void closing_finishes_what_waits(void **state)
         assert_int_equal(probes[i]->request.outcome, OODD_SCORED);
         oodd_queue_complete(queue, &probes[i]->request);
     }
-    assert_true(oodd_queue_wait(queue, ood_clock() + 10));
+    assert_true(oodd_queue_wait_active(queue, ood_clock() + 10));
     oodd_workers_join(workers);
     oodd_queue_free(queue);
 }
