@@ -30,8 +30,8 @@ struct ood_decode_limits {
 };
 
 /* Told by the first bytes. Alpha and transparent colours are laid on white; gamma and colour profiles are not applied.
- * JPEG: baseline, progressive, arithmetic (at most 100 scans), grey, CMYK and YCCK (ink stored inverted, as Adobe and Pillow
- * do), EXIF orientation applied. PNG: all colour types and depths, 16 bit: the high byte; eXIf is not looked at; a wrong
+ * JPEG: baseline, progressive, arithmetic (at most 100 scans, 20 where scans times pixels are above 800 million), grey, CMYK and
+ * YCCK (ink stored inverted, as Adobe and Pillow have it), EXIF orientation applied. PNG: all colour types and depths, 16 bit: the high byte; eXIf is not looked at; a wrong
  * checksum in any chunk is refused.
  * Errors: OOD_PICTURE_EMPTY, _UNKNOWN, _TRUNCATED (data end before the picture's end marker), _CORRUPT, _TOO_LARGE,
  * _UNSUPPORTED, OOD_OUT_OF_MEMORY. What else the decoder complains of is kept as a warning.

@@ -22,8 +22,9 @@ bool ood_picture_kind(const unsigned char *bytes, size_t size, enum picture_kind
 int ood_exif_orientation(const unsigned char *tiff, size_t size);
 
 /* Walks a JPEG's markers to the end-of-image marker; no pixel is decoded. Refuses what ends before it
- * (OOD_PICTURE_TRUNCATED) or has more than 100 scans (OOD_PICTURE_UNSUPPORTED). */
-bool ood_jpeg_markers(const unsigned char *bytes, size_t size, int *orientation, struct ood_error *err) OOD_MUST_CHECK;
+ * (OOD_PICTURE_TRUNCATED). */
+bool ood_jpeg_markers(const unsigned char *bytes, size_t size, int *orientation, size_t *scans,
+                      struct ood_error *err) OOD_MUST_CHECK;
 
 /* A file's header, checked against the limits; then its pixels into the workspace: picture->rgb stays the workspace's.
  * The denominator (1, 2, 4, 8) is for JPEG only. Neither turns the picture upright. */

@@ -102,7 +102,7 @@ static int decode_into(spng_ctx *context, const struct picture_header *header, b
     status = spng_decoded_image_size(context, format, &needed);
     if (status != 0)
         return status;
-    if (needed != header->width * header->height * (*alpha ? 4 : 3))
+    if (needed != (uint64_t)header->width * header->height * (*alpha ? 4 : 3))
         return SPNG_EINTERNAL;
     if (!ood_workspace_reserve(&workspace->bytes, &workspace->capacity, needed, err))
         return ERROR_IS_SET;

@@ -91,7 +91,8 @@ static bool resample_and_normalise(const struct ood_preprocess *preprocess, cons
         fill(workspace->resized, width * height, preprocess->fill);
     struct resample job = {
         .rgb = picture->rgb, .source_width = picture->width, .source_height = picture->height,
-        .x0 = (float)area->x0, .y0 = (float)area->y0, .x1 = (float)area->x1, .y1 = (float)area->y1, .filter = preprocess->filter, .full_width = g->width, .full_height = g->height,
+        .x0 = (float)area->x0, .y0 = (float)area->y0, .x1 = (float)area->x1, .y1 = (float)area->y1,
+        .filter = preprocess->filter, .full_width = g->width, .full_height = g->height,
         .x = g->x, .y = g->y, .width = g->kept_width, .height = g->kept_height,
         .out = workspace->resized + (g->top * width + g->left) * 3, .out_stride = width * 3,
     };

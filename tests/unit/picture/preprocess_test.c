@@ -360,7 +360,9 @@ static void areas_are_checked(void **state)
 {
     (void)state;
     static unsigned char rgb[4 * 3 * 3];
-    static const struct ood_box areas[] = { { 0, 0, 4.1, 3 }, { 0, 0, 4, 3.1 }, { -1, 0, 4, 3 }, { 4, 0, 4, 3 }, { 0, 0, 0, 3 } };
+    static const struct ood_box areas[] = {
+        { 0, 0, 4.1, 3 }, { 0, 0, 4, 3.1 }, { -1, 0, 4, 3 }, { 4, 0, 4, 3 }, { 0, 0, 0, 3 },
+    };
     struct ood_error err = { 0 };
     struct ood_workspace workspace = { 0 };
     struct ood_preprocess p = preset("cifar");

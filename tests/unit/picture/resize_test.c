@@ -61,8 +61,8 @@ static void boxes_and_sides_are_checked(void **state)
                     "reaches outside of 4×3");
     check_fails(ood_resize_rgb(rgb, 4, 3, NULL, OOD_FILTER_BICUBIC, out, 0, 2, &workspace, &err), OOD_INVALID, "side");
     check_fails(ood_resize_rgb(rgb, 0, 3, NULL, OOD_FILTER_BICUBIC, out, 2, 2, &workspace, &err), OOD_INVALID, "side");
-    check_fails(ood_resize_rgb(rgb, 4, 3, NULL, OOD_FILTER_BICUBIC, out, 2, ((size_t)1 << 24) + 1, &workspace, &err), OOD_INVALID,
-                "side");
+    check_fails(ood_resize_rgb(rgb, 4, 3, NULL, OOD_FILTER_BICUBIC, out, 2, ((size_t)1 << 24) + 1, &workspace, &err),
+                OOD_INVALID, "side");
     check_ok(ood_resize_rgb(rgb, 4, 3, NULL, OOD_FILTER_BICUBIC, out, 2, 2, &workspace, &err));
     ood_workspace_free(&workspace);
 }
