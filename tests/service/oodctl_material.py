@@ -3,7 +3,7 @@
 blue, its pictures as class folders, shards and a list, and broken ones of each.
 
     oodctl_material.py FOLDER"""
-import io, os, random, struct, sys, tarfile, zlib
+import io, json, os, random, struct, sys, tarfile, zlib
 
 out = sys.argv[1]
 random.seed(7)
@@ -45,6 +45,9 @@ def node(op, inputs, outputs, attributes=b""):
     return field(1, b"".join(field(1, i) for i in inputs) + b"".join(field(2, o) for o in outputs) + field(3, op + "_" + outputs[0]) + field(4, op) + attributes)
 
 
+weights = {}
+
+
 def network(classes=3, poison=None, size=8):
     taps = [0.0] * (8 * 3 * 9)
     for o in range(8):
@@ -55,6 +58,7 @@ def network(classes=3, poison=None, size=8):
     last = [6.0 if c < 3 and order[c] == d else random.uniform(-0.1, 0.1) for c in range(classes) for d in range(8)]
     if poison is not None:
         last[0] = poison
+    weights.update({classes: (taps, last)})
     graph = node("Conv", ["input", "w", "b"], ["c"], ints("kernel_shape", [3, 3]) + ints("pads", [1, 1, 1, 1]))
     graph += node("Relu", ["c"], ["r"]) + node("GlobalAveragePool", ["r"], ["g"]) + node("Flatten", ["g"], ["features"])
     graph += node("Gemm", ["features", "v", "d"], ["logits"], field(5, field(1, "transB") + field(3, 1) + field(20, 2)))
@@ -66,8 +70,13 @@ def network(classes=3, poison=None, size=8):
 
 
 # ---- pictures ----
+pixels = []                                        # of every picture made, in order
+
+
 def png(base, size=8, spread=60):
-    rows = b"".join(b"\0" + bytes(max(0, min(255, c + random.randint(-spread, spread))) for _ in range(size) for c in base) for _ in range(size))
+    lines = [bytes(max(0, min(255, c + random.randint(-spread, spread))) for _ in range(size) for c in base) for _ in range(size)]
+    pixels.append(list(b"".join(lines)))
+    rows = b"".join(b"\0" + line for line in lines)
     chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
@@ -87,7 +96,6 @@ def add(tar, name, data):
 
 write("tiny.onnx", network())
 write("four.onnx", network(classes=4))
-write("nan.onnx", network(poison=float("nan")))
 write("garbage.onnx", b"\x0a\xff\xff\xff\xff\x0f garbage")
 colours = {"blue": (60, 60, 190), "green": (60, 190, 60), "red": (190, 60, 60)}
 pictures = [(name, i, png(base)) for name, base in colours.items() for i in range(20)]
@@ -102,6 +110,8 @@ for name, i, data in pictures:
 for i in range(6):
     write("outliers/%d.png" % i, png((200, 200, 40)))
     write("outliers/%d.webp" % i, b"no picture we read")
+write("reference.json", json.dumps({"pixels": pixels[:66], "taps": weights[3][0], "last": weights[3][1]}).encode())
+write("nan.onnx", network(poison=float("nan")))
 write("large.png", png((60, 60, 190), size=64))
 write("labels.txt", b"blue\ngreen\nred\n")
 write("list.txt", "".join("images/%s/%02d.png\t%s\n" % (name, i, name) for name, i, _ in pictures).encode())
