@@ -1,0 +1,190 @@
+/* Whole networks: outputs equal to recorded ones, the same bits wherever a picture stands, nothing allocated on the way. */
+#include "check.h"
+
+#include <math.h>
+#include <pthread.h>
+
+#include "ops/ops.h"
+#include "plan/plan.h"
+
+struct set { struct ood_tensor *input, *output; };
+
+static struct ood_tensor *read_tensor(const char *folder, size_t set, const char *file)
+{
+    struct ood_error err = { 0 };
+    struct ood_bytes bytes;
+    char path[4200];
+    snprintf(path, sizeof path, "%s/test_data_set_%zu/%s", folder, set, file);
+    if (!ood_file_read(path, (size_t)1 << 28, &bytes, &err))
+        return NULL;
+    struct ood_tensor *tensor = ood_tensor_read_onnx(&bytes, &err);
+    if (tensor == NULL)
+        fail_msg("%s: %s", path, err.message);
+    ood_bytes_free(&bytes);
+    return tensor;
+}
+
+static struct ood_model *load(const char *path, int64_t only_batch, bool taps)
+{
+    struct ood_error err = { 0 };
+    struct ood_bytes onnx;
+    if (!ood_file_read(path, (size_t)1 << 30, &onnx, &err))
+        fail_msg("%s", err.message);
+    struct ood_model_options options = { .operators = ood_op_table, .no_taps = !taps, .only_batch = only_batch };
+    struct ood_model *model = ood_model_new(&onnx, &options, &err);
+    if (model == NULL)
+        fail_msg("%s: %s", path, err.message);
+    ood_bytes_free(&onnx);
+    return model;
+}
+
+/* Every recorded set of a folder within |a - b| <= 1e-4 + 1e-3 |b|, element by element. Returns how many sets there were. */
+static size_t check_recorded(const char *model_path, const char *folder)
+{
+    size_t sets = 0;
+    for (;; sets++) {
+        struct ood_error err = { 0 };
+        struct ood_tensor *input = read_tensor(folder, sets, "input_0.pb");
+        if (input == NULL)
+            return sets;
+        struct ood_tensor *output = read_tensor(folder, sets, "output_0.pb");
+        assert_non_null(output);
+        struct ood_model *model = load(model_path, input->shape.dims[0], false);
+        struct ood_run *run = ood_run_new(model, &err);
+        assert_non_null(run);
+        size_t batch = ood_model_plan_batch(model, (size_t)input->shape.dims[0]);
+        memcpy(ood_run_input(run, batch, 0), input->data, input->count * sizeof(float));
+        ood_run_execute(run, batch);
+        const float *found = ood_run_output(run, batch, 0), *expected = ood_f32(output);
+        for (size_t i = 0; i < output->count; i++)
+            if (!(fabsf(found[i] - expected[i]) <= 1e-4f + 1e-3f * fabsf(expected[i])))
+                fail_msg("%s, set %zu, element %zu: %.9g, recorded %.9g", folder, sets, i, (double)found[i], (double)expected[i]);
+        ood_run_free(run);
+        ood_model_free(model);
+        ood_tensor_free(input);
+        ood_tensor_free(output);
+    }
+}
+
+static const char *own_model(void)
+{
+    static char path[4200];
+    const char *source = getenv("OOD_SOURCE");
+    snprintf(path, sizeof path, "%s/deploy/models/cifar10/model.onnx", source != NULL ? source : ".");
+    return path;
+}
+
+static void our_network(void **state)
+{
+    (void)state;
+    assert_int_equal(check_recorded(own_model(), check_data("wrn40_2_cifar10")), 2);
+}
+
+static void shared_networks(void **state)
+{
+    (void)state;
+    static const struct { const char *name; size_t sets; } networks[] = {
+        { "wrn40_2_cifar10", 2 }, { "resnet20_cifar10", 2 }, { "resnet56_cifar10", 2 }, { "keras_resnet8_cifar10", 2 },
+        { "densenet100_12_cifar10", 2 }, { "resnet4b_cifar10", 1 }, { "keras_cnn_cifar10", 2 }, { "keras_mobilenetv1_025_vww", 2 },
+        { "keras_mobilenetv2_035_catdog", 2 }, { "lmfrnet_cifar10", 2 }, { "mnist_cntk_opset8", 2 }, { "resnet20_onnc_cifar10", 1 },
+        { "squeezenet10_dc_imagenet", 2 },
+    };
+    for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
+        char name[128], folder[4200], path[4300];
+        snprintf(name, sizeof name, "models/%s/model.onnx", networks[i].name);
+        snprintf(path, sizeof path, "%s", check_shared(name));
+        snprintf(folder, sizeof folder, "%.*s", (int)(strlen(path) - strlen("/model.onnx")), path);
+        assert_int_equal(check_recorded(path, folder), networks[i].sets);
+    }
+}
+
+/* ---- bits ---- */
+
+enum { PICTURES = 8, FLOATS = 3 * 32 * 32, OUTPUTS = 10 + 128 };
+
+struct thread { struct ood_model *model; const float *inputs; float outputs[PICTURES][OUTPUTS]; size_t batch; };
+
+/* All pictures in batches of `batch`, as the plans there are allow. */
+static void *score_all(void *argument)
+{
+    struct thread *t = argument;
+    struct ood_error err = { 0 };
+    struct ood_run *run = ood_run_new(t->model, &err);
+    for (size_t first = 0; run != NULL && first < PICTURES; first += t->batch) {
+        size_t left = PICTURES - first < t->batch ? PICTURES - first : t->batch;
+        for (size_t done = 0; done < left;) {
+            size_t n = ood_model_plan_batch(t->model, left - done);
+            memcpy(ood_run_input(run, n, 0), t->inputs + (first + done) * FLOATS, n * FLOATS * sizeof(float));
+            ood_run_execute(run, n);
+            for (size_t i = 0; i < n; i++) {
+                memcpy(t->outputs[first + done + i], (const float *)ood_run_output(run, n, 0) + 10 * i, 10 * sizeof(float));
+                memcpy(t->outputs[first + done + i] + 10, (const float *)ood_run_output(run, n, 1) + 128 * i, 128 * sizeof(float));
+            }
+            done += n;
+        }
+    }
+    ood_run_free(run);
+    return run;
+}
+
+static void same_bits(void **state)
+{
+    (void)state;
+    static float inputs[PICTURES * FLOATS];
+    static struct thread one, other[2];
+    struct ood_model *model = load(own_model(), 0, true);
+    for (size_t i = 0; i < PICTURES * FLOATS; i++)
+        inputs[i] = (float)(i * 2654435761u % 1000) / 250 - 2;
+    memcpy(inputs + 5 * FLOATS, inputs, FLOATS * sizeof(float));          /* a picture that comes twice */
+    one = (struct thread){ .model = model, .inputs = inputs, .batch = 1 };
+    assert_non_null(score_all(&one));
+    assert_memory_equal(one.outputs[0], one.outputs[5], sizeof one.outputs[0]);
+    static const size_t batches[] = { 1, 2, 3, 8 };
+    for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
+        pthread_t threads[2];
+        for (size_t i = 0; i < 2; i++) {
+            other[i] = (struct thread){ .model = model, .inputs = inputs, .batch = batches[b] };
+            assert_int_equal(pthread_create(&threads[i], NULL, score_all, &other[i]), 0);
+        }
+        for (size_t i = 0; i < 2; i++) {
+            void *result;
+            assert_int_equal(pthread_join(threads[i], &result), 0);
+            assert_non_null(result);
+            assert_memory_equal(other[i].outputs, one.outputs, sizeof one.outputs);
+        }
+    }
+    ood_model_free(model);
+}
+
+static void taps_and_inspection(void **state)
+{
+    (void)state;
+    struct ood_model *model = load(own_model(), 0, true);
+    struct ood_shape features = ood_model_output_shape(model, 1);
+    assert_string_equal(ood_model_output_name(model, 0), "logits");
+    assert_true(features.rank == 2 && features.dims[1] == 128);
+    assert_true(ood_model_parameters(model) > 2200000 && ood_model_parameters(model) < 2300000);
+    assert_int_equal(ood_model_most_batch(model), 8);
+    assert_int_equal(ood_model_plan_batch(model, 7), 4);
+    double flops = 0;
+    size_t passes = 0;
+    for (size_t i = 0; i < ood_model_step_count(model, 1); i++) {
+        struct ood_step_info step = ood_model_step(model, 1, i);
+        flops += step.flops;
+        assert_false(step.slow);
+        passes += strcmp(step.op, "BatchNormalization") == 0;
+        assert_true(strcmp(step.op, "Relu") != 0 && strcmp(step.op, "Add") != 0);      /* all fused */
+    }
+    assert_int_equal(passes, 18);            /* those that read a raw sum; the others are folded into the convolutions */
+    check_close(flops, 2 * 0.3276e9, 0, 0.01);
+    ood_model_free(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(our_network), cmocka_unit_test(same_bits), cmocka_unit_test(taps_and_inspection),
+        cmocka_unit_test(shared_networks),
+    };
+    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
