@@ -30,7 +30,7 @@ static bool self_test_allocate(struct fit *fit, size_t count, struct ood_error *
     bundle->selftest_energy = ood_new_array(double, count, err);
     bundle->selftest_representation = ood_new_array(double, count, err);
     bundle->selftest_score = ood_new_array(double, count, err);
-    bundle->selftest_isa = ood_strdup(ood_engine_isa(), err);
+    bundle->selftest_isa = ood_strdup(ood_engine_identity((char[OOD_ENGINE_IDENTITY]){ 0 }), err);
     return bundle->selftest_inputs != NULL && bundle->selftest_energy != NULL && bundle->selftest_representation != NULL &&
            bundle->selftest_score != NULL && bundle->selftest_isa != NULL;
 }

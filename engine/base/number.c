@@ -137,3 +137,15 @@ void ood_print_double(double value, char text[OOD_NUMBER_TEXT])
             return;
     }
 }
+
+double ood_float_as_double(float value)
+{
+    for (int digits = 6; digits < 9; digits++) {
+        char text[OOD_NUMBER_TEXT];
+        double back;
+        print_digits((double)value, digits, text);
+        if (ood_parse_double(text, &back) && (float)back == value)
+            return back;
+    }
+    return (double)value;
+}

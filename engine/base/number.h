@@ -15,4 +15,8 @@ bool ood_parse_size(const char *text, size_t *out);
 #define OOD_NUMBER_TEXT 32
 void ood_print_double(double value, char text[OOD_NUMBER_TEXT]);
 
+/* The double of the shortest decimal that reads back as this float: 0.1f is 0.1, not 0.10000000149. A float made of it is
+ * the same float. Not finite: as it is. */
+double ood_float_as_double(float value);
+
 #endif

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "bundle/bundle_internal.h"
 #include "bundle/safetensors.h"
 
@@ -16,7 +17,7 @@ static json_t *numbers(const float *values, size_t count)
 {
     json_t *array = json_array();
     for (size_t i = 0; array != NULL && i < count; i++)
-        if (json_array_append_new(array, number((double)values[i])) != 0) {
+        if (json_array_append_new(array, number(ood_float_as_double(values[i]))) != 0) {
             json_decref(array);
             return NULL;
         }
@@ -47,7 +48,7 @@ static json_t *input_of(const struct ood_bundle *bundle)
                      "layout", ood_input_layout_name(input->layout), "resize", ood_resize_name(input->resize),
                      "resize_to", (json_int_t)input->resize_to, "filter", ood_filter_name(input->filter),
                      "crop", "center", "fill", input->fill[0], input->fill[1], input->fill[2],
-                     "scale", number((double)input->scale), "mean", numbers(input->mean, channels),
+                     "scale", number(ood_float_as_double(input->scale)), "mean", numbers(input->mean, channels),
                      "std", numbers(input->std, channels));
 }
 

@@ -35,6 +35,13 @@ const char *ood_dnnl_isa(void)
     return row < sizeof isas / sizeof isas[0] ? isas[row].word : "other";
 }
 
+const char *ood_dnnl_identity(char *text, size_t size)
+{
+    const dnnl_version_t *version = dnnl_version();
+    snprintf(text, size, "oneDNN %d.%d.%d %s", version->major, version->minor, version->patch, ood_dnnl_isa());
+    return text;
+}
+
 void ood_dnnl_describe(char *text, size_t size)
 {
     size_t row = isa_row();

@@ -12,6 +12,9 @@ void ood_dnnl_describe(char *text, size_t size);
 /* The widest instruction set oneDNN will use, as a short stable word: "avx2", "avx512_core", … */
 const char *ood_dnnl_isa(void);
 
+/* "oneDNN 2.6.3 avx2": version and that word. Returns text. */
+const char *ood_dnnl_identity(char *text, size_t size);
+
 struct ood_window {                          /* rows first, then columns */
     size_t kernel[2], stride[2], dilation[2];
     size_t pad_begin[2], pad_end[2];

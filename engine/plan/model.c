@@ -386,3 +386,4 @@ void ood_engine_description(char *text, size_t size)
 }
 
 const char *ood_engine_isa(void) { return ood_dnnl_isa(); }
+const char *ood_engine_identity(char text[OOD_ENGINE_IDENTITY]) { return ood_dnnl_identity(text, OOD_ENGINE_IDENTITY); }

@@ -72,9 +72,11 @@ size_t ood_model_parameters(const struct ood_model *model);
 /* Like ood_run_execute with a clock around each step: seconds[step_count], or NULL. */
 void ood_run_profile(struct ood_run *run, size_t batch, double *seconds);
 
-/* "oneDNN 2.6.3 (AVX-512 with BF16), own kernels avx512"; and the instruction set alone as a stable word ("avx2",
- * "avx512_core_bf16", …): the same word, the same bits. */
+/* "oneDNN 2.6.3 (AVX-512 with BF16), own kernels avx512"; the instruction set alone as a stable word ("avx2",
+ * "avx512_core_bf16", …); and what made a score, oneDNN's version with it ("oneDNN 2.6.3 avx2"): the same words, the same bits. */
 void ood_engine_description(char *text, size_t size);
 const char *ood_engine_isa(void);
+#define OOD_ENGINE_IDENTITY 64
+const char *ood_engine_identity(char text[OOD_ENGINE_IDENTITY]);
 
 #endif

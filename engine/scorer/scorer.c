@@ -113,7 +113,8 @@ static bool self_test(const struct ood_scorer *scorer, struct ood_forward *forwa
     const struct ood_bundle *bundle = scorer->bundle;
     size_t k = forward->classes, d = forward->dimension, count = bundle->selftest_count;
     size_t least = ood_model_plan_batch(scorer->model, 1), most = forward->most;
-    bool exact = scorer->convolution_as_made && strcmp(bundle->selftest_isa, ood_engine_isa()) == 0;
+    char identity[OOD_ENGINE_IDENTITY];
+    bool exact = scorer->convolution_as_made && strcmp(bundle->selftest_isa, ood_engine_identity(identity)) == 0;
     bool passed = false;
     float *logits = ood_alloc(most + 1, k * sizeof *logits, err), *features = ood_alloc(most + 1, d * sizeof *features, err);
     if (logits == NULL || features == NULL)

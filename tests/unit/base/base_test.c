@@ -130,6 +130,9 @@ static void numbers(void **state)
     double back;
     assert_true(ood_parse_double(text, &back));
     assert_true(back == 1.0 / 3);
+    assert_true(ood_float_as_double(0.4914f) == 0.4914);
+    for (float x = 1e-30f; x < 1e30f; x *= 1.7f)
+        assert_true((float)ood_float_as_double(x) == x && (float)ood_float_as_double(-x) == -x);
 }
 
 /* The shortest of 15 to 17 digits by trying, as the C library prints them. */

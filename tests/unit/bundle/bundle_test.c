@@ -132,8 +132,8 @@ static void the_text_of_model_json(void **state)
         "\"files\":{\"model.onnx\":\"";
     static const char rest[] =
         "\"input\":{\"channels\":\"grey\",\"crop\":\"center\",\"fill\":[1,2,255],\"filter\":\"bicubic\",\"height\":2,"
-        "\"layout\":\"nhwc\",\"mean\":[0.49140000343322754],\"resize\":\"letterbox\",\"resize_to\":7,"
-        "\"scale\":0.003921568859368563,\"std\":[0.10000000149011612],\"tensor\":\"input\",\"width\":2},"
+        "\"layout\":\"nhwc\",\"mean\":[0.4914],\"resize\":\"letterbox\",\"resize_to\":7,"
+        "\"scale\":0.003921569,\"std\":[0.1],\"tensor\":\"input\",\"width\":2},"
         "\"labels\":[\"cat\",\"Füchse \\\"rot\\\"\",\"a\\\\b/c\"],\"name\":\"small-1.0_x\","
         "\"provenance\":{\"made\":{\"by\":\"a test\",\"pictures\":40},\"seed\":7,\"small\":[0.1,-0.0,1e-07,true,null]},"
         "\"schema\":1,\"score\":{\"beta\":0.35,\"beta_from\":\"outliers\",\"distance\":\"nearest\",\"energy_mean\":-9.81,"

@@ -364,7 +364,7 @@ static struct ood_bundle *bundle_with_self_test(size_t count)
     bundle->selftest_energy = ood_new_array(double, count, &err);
     bundle->selftest_representation = ood_new_array(double, count, &err);
     bundle->selftest_score = ood_new_array(double, count, &err);
-    bundle->selftest_isa = ood_strdup(ood_engine_isa(), &err);
+    bundle->selftest_isa = ood_strdup(ood_engine_identity((char[OOD_ENGINE_IDENTITY]){ 0 }), &err);
     struct ood_model *model = (struct ood_model *)ood_scorer_model(scorer);
     forward = ood_forward_new(model, &bundle->input, 0, &err);
     check_ok(forward != NULL);
@@ -389,7 +389,7 @@ static struct ood_bundle *bundle_with_self_test(size_t count)
 static void test_self_test(void **state)
 {
     (void)state;
-    const char *isa = ood_engine_isa();
+    const char *isa = ood_engine_identity((char[OOD_ENGINE_IDENTITY]){ 0 });
     const struct { size_t count, at; double factor; const char *isa, *says; enum ood_convolution convolution; } cases[] = {
         { 3, 0, 1, isa, NULL, OOD_CONVOLUTION_AUTO },
         { 1, 0, 1, isa, NULL, OOD_CONVOLUTION_AUTO },
