@@ -176,10 +176,13 @@ static bool slice_lower(struct ood_builder *builder, const struct ood_node *node
     struct slice slice;
     struct copy copy;
     struct ood_operand operands[2];
-    if (ood_shape_equal(&from, &to))
-        return ood_op_lower_alias(builder, node, err);
     if (!slice_read(graph, node, &graph->values[node->inputs[0]].shape, &slice, err))
         return false;
+    bool turned = false;                                 /* all of it, but backwards */
+    for (size_t i = 0; i < from.rank; i++)
+        turned = turned || slice.step[i] < 0;
+    if (ood_shape_equal(&from, &to) && !turned)
+        return ood_op_lower_alias(builder, node, err);
     slice_copy(&slice, &from, &to, layout, ood_type_size(graph->values[node->outputs[0]].type), &copy);
     return ood_builder_input(builder, node->inputs[0], layout, &operands[0], err) &&
            ood_builder_output(builder, node->outputs[0], layout, &operands[1], err) &&

@@ -9,8 +9,8 @@
     X(clip)                 \
     X(clip_11)              \
     X(concat)               \
-    X(constant)           \
-    X(constant_of_shape)  \
+    X(constant)             \
+    X(constant_of_shape)    \
     X(conv)                 \
     X(div)                  \
     X(dropout)              \
@@ -32,8 +32,8 @@
     X(reshape)              \
     X(shape)                \
     X(sigmoid)              \
-    X(slice)            \
-    X(slice_10)         \
+    X(slice)                \
+    X(slice_10)             \
     X(softmax)              \
     X(squeeze)              \
     X(squeeze_13)           \

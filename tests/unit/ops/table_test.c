@@ -1,0 +1,79 @@
+/* The table of operators: sorted, one row for each opset from an operator's first on, and the same names as docs/OPERATORS.md. */
+#include "base/file.h"
+#include "check.h"
+#include "ops/ops.h"
+
+static void rows_are_sorted(void **state)
+{
+    (void)state;
+    for (size_t i = 1; ood_op_table[i] != NULL; i++)
+        if (strcmp(ood_op_table[i - 1]->name, ood_op_table[i]->name) > 0)
+            fail_msg("%s stands before %s", ood_op_table[i - 1]->name, ood_op_table[i]->name);
+}
+
+static void each_opset_has_one_row(void **state)
+{
+    (void)state;
+    for (size_t i = 0; ood_op_table[i] != NULL; i++)
+        for (int opset = ood_op_table[i]->since > 7 ? ood_op_table[i]->since : 7; opset <= 17; opset++) {
+            const char *name = ood_op_table[i]->name;
+            size_t rows = 0;
+            for (size_t k = 0; ood_op_table[k] != NULL; k++)
+                rows += strcmp(ood_op_table[k]->name, name) == 0 && ood_op_table[k]->since <= opset &&
+                        (ood_op_table[k]->until == 0 || ood_op_table[k]->until >= opset);
+            if (rows != 1 || ood_op_find(ood_op_table, name, opset) == NULL)
+                fail_msg("%s has %zu rows at opset %d", name, rows, opset);
+        }
+}
+
+static void rows_are_whole(void **state)
+{
+    (void)state;
+    for (size_t i = 0; ood_op_table[i] != NULL; i++) {
+        const struct ood_op *op = ood_op_table[i];
+        if (op->shape == NULL || op->lower == NULL || op->least_inputs > op->most_inputs)
+            fail_msg("%s", op->name);
+    }
+    assert_null(ood_op_find(ood_op_table, "Loop", 13));
+    assert_null(ood_op_find(ood_op_table, "", 13));
+    assert_null(ood_op_find(ood_op_table, "relu", 13));
+}
+
+/* Is there a line "| NAME | …" in the page? */
+static bool on_page(const struct ood_bytes *page, const char *name)
+{
+    char start[64];
+    snprintf(start, sizeof start, "\n| %s |", name);
+    return strstr((const char *)page->data, start) != NULL;
+}
+
+static void page_has_the_same_names(void **state)
+{
+    struct ood_error err = { 0 };
+    struct ood_bytes page;
+    char path[4096], name[64];
+    const char *source = getenv("OOD_SOURCE");
+    (void)state;
+    snprintf(path, sizeof path, "%s/docs/OPERATORS.md", source != NULL ? source : ".");
+    check_ok(ood_file_read(path, (size_t)1 << 20, &page, &err));
+    for (size_t i = 0; ood_op_table[i] != NULL; i++)
+        if (!on_page(&page, ood_op_table[i]->name))
+            fail_msg("%s is not in docs/OPERATORS.md", ood_op_table[i]->name);
+    size_t lines = 0;
+    for (const char *line = strstr((const char *)page.data, "\n|---"); (line = strstr(line + 1, "\n| ")) != NULL; lines++) {
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(line + 3, " "), line + 3);
+        if (ood_op_find(ood_op_table, name, 17) == NULL)
+            fail_msg("docs/OPERATORS.md names %s, the table does not", name);
+    }
+    assert_true(lines > 30);
+    ood_bytes_free(&page);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_sorted), cmocka_unit_test(each_opset_has_one_row), cmocka_unit_test(rows_are_whole),
+        cmocka_unit_test(page_has_the_same_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
