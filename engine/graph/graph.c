@@ -20,7 +20,8 @@ void ood_graph_free(struct ood_graph *graph)
 const struct ood_op *ood_op_find(const struct ood_op *const *table, const char *name, int opset)
 {
     for (; *table != NULL; table++)
-        if (strcmp((*table)->name, name) == 0 && opset >= (*table)->since && ((*table)->until == 0 || opset <= (*table)->until))
+        if (strcmp((*table)->name, name) == 0 && opset >= (*table)->since &&
+            ((*table)->until == 0 || opset <= (*table)->until))
             return *table;
     return NULL;
 }
@@ -132,9 +133,11 @@ bool ood_graph_set_output(struct ood_graph *graph, const struct ood_node *node, 
     int64_t elements;
     char text[OOD_SHAPE_TEXT];
     if (shape->rank > OOD_MAX_RANK)
-        return ood_node_fail(node, err, OOD_INVALID, "output %zu has %zu dimensions, at most %d are supported", i, shape->rank, OOD_MAX_RANK);
+        return ood_node_fail(node, err, OOD_INVALID, "output %zu has %zu dimensions, at most %d are supported", i,
+                             shape->rank, OOD_MAX_RANK);
     if (!ood_shape_elements(shape, &elements) || (!ood_dim_is_batch(elements) && elements > OOD_BATCH_MOST))
-        return ood_node_fail(node, err, OOD_INVALID, "output %zu has shape %s: negative or too large", i, ood_shape_print(shape, text));
+        return ood_node_fail(node, err, OOD_INVALID, "output %zu has shape %s: negative or too large", i,
+                             ood_shape_print(shape, text));
     struct ood_value *value = &graph->values[node->outputs[i]];
     value->type = type;
     value->shape = *shape;

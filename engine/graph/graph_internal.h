@@ -25,7 +25,8 @@ bool ood_graph_infer(struct ood_graph *graph, size_t budget, struct ood_error *e
 
 /* Computes output 0 now if the operator can and every input is known; *bytes is what may still be taken. True also where
  * there was nothing to do. */
-bool ood_node_evaluate(struct ood_graph *graph, const struct ood_node *node, size_t *bytes, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_node_evaluate(struct ood_graph *graph, const struct ood_node *node, size_t *bytes,
+                       struct ood_error *err) OOD_MUST_CHECK;
 
 /* Puts "node NAME (OP, opset V): " in front unless the sentence begins with a node already. Returns false. */
 bool ood_node_prefix(const struct ood_node *node, struct ood_error *err);

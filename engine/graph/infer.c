@@ -11,8 +11,10 @@ static bool check_counts(const struct ood_graph *graph, const struct ood_node *n
         if (op->least_inputs == op->most_inputs)
             return ood_node_fail(node, err, OOD_INVALID, "%zu inputs, expected %zu", node->input_count, op->least_inputs);
         if (node->input_count > op->most_inputs)
-            return ood_node_fail(node, err, OOD_INVALID, "%zu inputs, expected at most %zu", node->input_count, op->most_inputs);
-        return ood_node_fail(node, err, OOD_INVALID, "%zu inputs, expected at least %zu", node->input_count, op->least_inputs);
+            return ood_node_fail(node, err, OOD_INVALID, "%zu inputs, expected at most %zu", node->input_count,
+                                 op->most_inputs);
+        return ood_node_fail(node, err, OOD_INVALID, "%zu inputs, expected at least %zu", node->input_count,
+                             op->least_inputs);
     }
     for (size_t i = 0; i < op->least_inputs; i++)
         if (node->inputs[i] == OOD_NONE)
@@ -28,7 +30,8 @@ static bool settle_outputs(struct ood_graph *graph, struct ood_node *node, struc
         if (value == NULL || value->shape.rank != OOD_RANK_UNKNOWN)
             continue;
         if (i == 0 || value->uses > 0)
-            return ood_node_fail(node, err, OOD_UNSUPPORTED, "output %zu, \"%s\", is used, but this engine does not compute it", i,
+            return ood_node_fail(node, err, OOD_UNSUPPORTED,
+                                 "output %zu, \"%s\", is used, but this engine does not compute it", i,
                                  ood_printable(value->name).text);
         value->shape.rank = 0;
         value->producer = OOD_NONE;
@@ -59,8 +62,10 @@ bool ood_node_evaluate(struct ood_graph *graph, const struct ood_node *node, siz
     size_t count, needed;
     if (value->constant != NULL || ood_shape_has_batch(&value->shape) || !all_inputs_known(graph, node))
         return true;
-    if (!ood_shape_count(&value->shape, &count) || !ood_mul_size(count, ood_type_size(value->type), &needed) || needed > *bytes)
-        return ood_node_fail(node, err, OOD_LIMIT, "computing its output at load takes more memory than the file's size allows");
+    if (!ood_shape_count(&value->shape, &count) || !ood_mul_size(count, ood_type_size(value->type), &needed) ||
+        needed > *bytes)
+        return ood_node_fail(node, err, OOD_LIMIT,
+                             "computing its output at load takes more memory than the file's size allows");
     *bytes -= needed;
     const struct ood_tensor *inputs[EVALUATED_INPUTS];
     for (size_t i = 0; i < node->input_count; i++)

@@ -38,7 +38,8 @@ static bool visit(struct walk *walk, uint32_t start, struct ood_error *err)
         if (producer == OOD_NONE || walk->states[producer] == DONE)
             continue;
         if (walk->states[producer] == OPEN)
-            return ood_node_fail(node, err, OOD_INVALID, "input \"%s\" depends on the node's own output: the graph has a cycle",
+            return ood_node_fail(node, err, OOD_INVALID,
+                                 "input \"%s\" depends on the node's own output: the graph has a cycle",
                                  ood_printable(graph->values[node->inputs[i]].name).text);
         walk->states[producer] = OPEN;
         walk->stack[walk->depth] = producer;

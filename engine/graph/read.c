@@ -20,7 +20,8 @@ bool ood_index_sort(struct ood_index *index, struct ood_error *err)
         qsort(index->entries, index->count, sizeof *index->entries, compare_entries);
     for (size_t i = 1; i < index->count; i++)
         if (strcmp(index->entries[i - 1].name, index->entries[i].name) == 0)
-            return ood_fail(err, OOD_INVALID, "the name \"%s\" is given to two values", ood_printable(index->entries[i].name).text);
+            return ood_fail(err, OOD_INVALID, "the name \"%s\" is given to two values",
+                            ood_printable(index->entries[i].name).text);
     return true;
 }
 
@@ -56,7 +57,8 @@ static bool read_opset(const Onnx__ModelProto *model, int *out, struct ood_error
         if (import->domain != NULL && import->domain[0] != '\0' && strcmp(import->domain, "ai.onnx") != 0)
             continue;                                                 /* harmless unless a node is of that domain */
         if (opset != 0 && opset != import->version)
-            return ood_fail(err, OOD_INVALID, "the operator set is given twice, as %lld and %lld", (long long)opset, (long long)import->version);
+            return ood_fail(err, OOD_INVALID, "the operator set is given twice, as %lld and %lld", (long long)opset,
+                            (long long)import->version);
         opset = import->version;
     }
     if (opset == 0 && model->n_opset_import > 0)
@@ -64,7 +66,8 @@ static bool read_opset(const Onnx__ModelProto *model, int *out, struct ood_error
     if (opset == 0)
         return ood_fail(err, OOD_INVALID, "no version of the operator set is given");
     if (opset < OOD_OPSET_FIRST || opset > OOD_OPSET_LAST)
-        return ood_fail(err, OOD_UNSUPPORTED, "opset %lld, expected %d to %d", (long long)opset, OOD_OPSET_FIRST, OOD_OPSET_LAST);
+        return ood_fail(err, OOD_UNSUPPORTED, "opset %lld, expected %d to %d", (long long)opset, OOD_OPSET_FIRST,
+                        OOD_OPSET_LAST);
     *out = (int)opset;
     return true;
 }
@@ -74,7 +77,8 @@ static bool read_header(struct ood_graph *graph, const Onnx__ModelProto *model, 
     if (!model->has_ir_version)
         return ood_fail(err, OOD_INVALID, "not an ONNX file: no IR version");
     if (model->ir_version < IR_FIRST || model->ir_version > IR_LAST)
-        return ood_fail(err, OOD_UNSUPPORTED, "IR version %lld, expected %d to %d", (long long)model->ir_version, IR_FIRST, IR_LAST);
+        return ood_fail(err, OOD_UNSUPPORTED, "IR version %lld, expected %d to %d", (long long)model->ir_version,
+                        IR_FIRST, IR_LAST);
     if (model->graph == NULL)
         return ood_fail(err, OOD_INVALID, "the model has no graph");
     if (!read_opset(model, &graph->opset, err))
@@ -124,7 +128,8 @@ static bool input_shape(const Onnx__TypeProto__Tensor *tensor, struct ood_shape 
     if (!*known)
         return true;
     if (tensor->shape->n_dim > OOD_MAX_RANK)
-        return ood_fail(err, OOD_UNSUPPORTED, "%zu dimensions, at most %d are supported", tensor->shape->n_dim, OOD_MAX_RANK);
+        return ood_fail(err, OOD_UNSUPPORTED, "%zu dimensions, at most %d are supported", tensor->shape->n_dim,
+                        OOD_MAX_RANK);
     shape->rank = tensor->shape->n_dim;
     for (size_t i = 0; i < shape->rank; i++) {
         const Onnx__TensorShapeProto__Dimension *dim = tensor->shape->dim[i];
@@ -164,8 +169,8 @@ static bool apply_asked_shape(const struct ood_shape *asked, bool known, struct 
     return true;
 }
 
-static bool settle_batch(struct ood_graph *graph, const struct ood_graph_options *options, bool first, struct ood_shape *shape,
-                         struct ood_error *err)
+static bool settle_batch(struct ood_graph *graph, const struct ood_graph_options *options, bool first,
+                         struct ood_shape *shape, struct ood_error *err)
 {
     if (shape->rank == 0)
         return true;
@@ -175,7 +180,8 @@ static bool settle_batch(struct ood_graph *graph, const struct ood_graph_options
         return true;
     }
     if (first && options->batch > 0 && *dim != options->batch)
-        return ood_fail(err, OOD_INVALID, "the file fixes the batch to %lld, %lld was asked for", (long long)*dim, (long long)options->batch);
+        return ood_fail(err, OOD_INVALID, "the file fixes the batch to %lld, %lld was asked for", (long long)*dim,
+                        (long long)options->batch);
     if (first)
         graph->fixed_batch = *dim;
     return true;
@@ -261,7 +267,8 @@ static bool read_nodes(struct ood_graph *graph, const struct ood_graph_options *
     return true;
 }
 
-static bool read_outputs(struct ood_graph *graph, const Onnx__GraphProto *proto, const struct ood_index *index, struct ood_error *err)
+static bool read_outputs(struct ood_graph *graph, const Onnx__GraphProto *proto, const struct ood_index *index,
+                         struct ood_error *err)
 {
     if (proto->n_output == 0)
         return ood_fail(err, OOD_INVALID, "the graph has no outputs");
@@ -288,8 +295,8 @@ static size_t evaluation_budget(size_t file)
     return ((size_t)64 << 20) + 8 * file;                             /* file <= OOD_MODEL_BYTES_MOST: no overflow */
 }
 
-static bool read_model(struct ood_graph *graph, const Onnx__ModelProto *model, const struct ood_graph_options *options, size_t size,
-                       struct ood_error *err)
+static bool read_model(struct ood_graph *graph, const Onnx__ModelProto *model,
+                       const struct ood_graph_options *options, size_t size, struct ood_error *err)
 {
     struct ood_index index = { 0 };
     bool ok = read_header(graph, model, err) && read_initialisers(graph, model->graph, err) &&
@@ -302,7 +309,8 @@ static bool read_model(struct ood_graph *graph, const Onnx__ModelProto *model, c
     return ood_graph_infer(graph, evaluation_budget(size), err);
 }
 
-struct ood_graph *ood_graph_read(const struct ood_bytes *bytes, const struct ood_graph_options *options, struct ood_error *err)
+struct ood_graph *ood_graph_read(const struct ood_bytes *bytes, const struct ood_graph_options *options,
+                                 struct ood_error *err)
 {
     struct ood_pool pool = { 0 };
     struct ood_graph *graph = NULL;

@@ -28,10 +28,12 @@ uint32_t ood_index_find(const struct ood_index *index, const char *name);
 
 /* Node `position` of the file: operator, attributes, inputs through the index. Its outputs are values already, from
  * first_output on, those with an empty name left out. */
-bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto, size_t position,
+bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto,
+                   size_t position,
                    const struct ood_index *index, uint32_t first_output, struct ood_error *err) OOD_MUST_CHECK;
 
 /* A copy of a value's name, if it is one that can be kept: not empty, UTF-8, no control characters. NULL on failure. */
-const char *ood_read_name(struct ood_graph *graph, const char *name, const char *what, struct ood_error *err) OOD_MUST_CHECK;
+const char *ood_read_name(struct ood_graph *graph, const char *name, const char *what,
+                          struct ood_error *err) OOD_MUST_CHECK;
 
 #endif

@@ -10,7 +10,8 @@ const char *ood_read_name(struct ood_graph *graph, const char *name, const char 
         return NULL;
     }
     if (!ood_name_is_clean(name)) {
-        ood_fail(err, OOD_INVALID, "%s \"%s\": a name with control characters or broken UTF-8", what, ood_printable(name).text);
+        ood_fail(err, OOD_INVALID, "%s \"%s\": a name with control characters or broken UTF-8", what,
+                 ood_printable(name).text);
         return NULL;
     }
     return ood_pool_strndup(&graph->pool, name, strlen(name), err);
@@ -35,7 +36,8 @@ static bool check_int(int64_t value, struct ood_error *err)
     return !ood_dim_is_batch(value) || ood_fail(err, OOD_UNSUPPORTED, "holds %lld, which is reserved", (long long)value);
 }
 
-static bool read_ints(struct ood_graph *graph, const Onnx__AttributeProto *proto, struct ood_attribute *out, struct ood_error *err)
+static bool read_ints(struct ood_graph *graph, const Onnx__AttributeProto *proto, struct ood_attribute *out,
+                      struct ood_error *err)
 {
     int64_t *ints = ood_pool_alloc(&graph->pool, proto->n_ints, sizeof *ints, err);
     if (ints == NULL)
@@ -50,7 +52,8 @@ static bool read_ints(struct ood_graph *graph, const Onnx__AttributeProto *proto
     return true;
 }
 
-static bool read_floats(struct ood_graph *graph, const Onnx__AttributeProto *proto, struct ood_attribute *out, struct ood_error *err)
+static bool read_floats(struct ood_graph *graph, const Onnx__AttributeProto *proto, struct ood_attribute *out,
+                        struct ood_error *err)
 {
     float *floats = ood_pool_alloc(&graph->pool, proto->n_floats, sizeof *floats, err);
     if (floats == NULL)
@@ -62,7 +65,8 @@ static bool read_floats(struct ood_graph *graph, const Onnx__AttributeProto *pro
     return true;
 }
 
-static bool read_tensor(struct ood_graph *graph, const Onnx__AttributeProto *proto, struct ood_attribute *out, struct ood_error *err)
+static bool read_tensor(struct ood_graph *graph, const Onnx__AttributeProto *proto, struct ood_attribute *out,
+                        struct ood_error *err)
 {
     if (proto->t == NULL)
         return ood_fail(err, OOD_INVALID, "is said to be a tensor, but there is none");
@@ -105,7 +109,8 @@ static bool read_attribute_value(struct ood_graph *graph, const Onnx__AttributeP
     }
 }
 
-static bool read_attribute(struct ood_graph *graph, struct ood_node *node, const Onnx__AttributeProto *proto, struct ood_error *err)
+static bool read_attribute(struct ood_graph *graph, struct ood_node *node, const Onnx__AttributeProto *proto,
+                           struct ood_error *err)
 {
     struct ood_attribute *out = &node->attributes[node->attribute_count];
     if (proto->ref_attr_name != NULL && proto->ref_attr_name[0] != '\0')
@@ -124,7 +129,8 @@ static bool read_attribute(struct ood_graph *graph, struct ood_node *node, const
 /* More than any operator has: keeps the search for attributes given twice from being quadratic. */
 #define ATTRIBUTES_MOST 64
 
-static bool read_attributes(struct ood_graph *graph, struct ood_node *node, const Onnx__NodeProto *proto, struct ood_error *err)
+static bool read_attributes(struct ood_graph *graph, struct ood_node *node, const Onnx__NodeProto *proto,
+                            struct ood_error *err)
 {
     if (proto->n_attribute > ATTRIBUTES_MOST)
         return ood_fail(err, OOD_LIMIT, "%zu attributes, at most %d are read", proto->n_attribute, ATTRIBUTES_MOST);
@@ -137,8 +143,8 @@ static bool read_attributes(struct ood_graph *graph, struct ood_node *node, cons
     return true;
 }
 
-static bool read_edges(struct ood_graph *graph, struct ood_node *node, const Onnx__NodeProto *proto, const struct ood_index *index,
-                       uint32_t position, uint32_t first_output, struct ood_error *err)
+static bool read_edges(struct ood_graph *graph, struct ood_node *node, const Onnx__NodeProto *proto,
+                       const struct ood_index *index, uint32_t position, uint32_t first_output, struct ood_error *err)
 {
     if (proto->n_output == 0 || proto->output[0][0] == '\0')
         return ood_fail(err, OOD_INVALID, "its first output has no name");
@@ -179,8 +185,8 @@ static const char *node_name(struct ood_graph *graph, const Onnx__NodeProto *pro
     return ood_pool_strndup(&graph->pool, text, strlen(text), err);
 }
 
-bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto, size_t position,
-                   const struct ood_index *index, uint32_t first_output, struct ood_error *err)
+bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto,
+                   size_t position, const struct ood_index *index, uint32_t first_output, struct ood_error *err)
 {
     struct ood_node *node = &graph->nodes[graph->node_count];
     const char *op = proto->op_type != NULL ? proto->op_type : "", *domain = proto->domain != NULL ? proto->domain : "";
@@ -190,13 +196,15 @@ bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operator
         return false;
     struct ood_printable shown = ood_printable(node->name);
     if (domain[0] != '\0' && strcmp(domain, "ai.onnx") != 0)
-        return ood_fail(err, OOD_UNSUPPORTED, "node %s (%s, domain %s): only operators of ONNX's own domain are supported", shown.text,
+        return ood_fail(err, OOD_UNSUPPORTED,
+                        "node %s (%s, domain %s): only operators of ONNX's own domain are supported", shown.text,
                         ood_printable(op).text, ood_printable(domain).text);
     node->op = ood_op_find(operators, op, graph->opset);
     if (node->op == NULL)
         return ood_fail(err, OOD_UNSUPPORTED, "node %s (%s, opset %d): operator %s is not supported", shown.text,
                         ood_printable(op).text, graph->opset, ood_printable(op).text);
-    if (!read_edges(graph, node, proto, index, (uint32_t)position, first_output, err) || !read_attributes(graph, node, proto, err))
+    if (!read_edges(graph, node, proto, index, (uint32_t)position, first_output, err) ||
+        !read_attributes(graph, node, proto, err))
         return ood_node_prefix(node, err);
     graph->node_count++;
     return true;

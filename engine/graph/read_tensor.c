@@ -47,7 +47,8 @@ static bool read_shape(const Onnx__TensorProto *proto, struct ood_shape *shape, 
     return true;
 }
 
-static bool expect_elements(size_t found, size_t expected, const struct ood_shape *shape, const char *where, struct ood_error *err)
+static bool expect_elements(size_t found, size_t expected, const struct ood_shape *shape, const char *where,
+                            struct ood_error *err)
 {
     char text[OOD_SHAPE_TEXT];
     return found == expected || ood_fail(err, OOD_INVALID, "%s holds %zu elements, shape %s needs %zu", where, found,
@@ -115,7 +116,8 @@ struct ood_tensor *ood_onnx_tensor(const Onnx__TensorProto *proto, struct ood_er
     enum ood_type type;
     struct ood_shape shape = { 0 };
     size_t count;
-    if ((proto->has_data_location && proto->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__DEFAULT) || proto->n_external_data > 0) {
+    if ((proto->has_data_location && proto->data_location != ONNX__TENSOR_PROTO__DATA_LOCATION__DEFAULT) ||
+        proto->n_external_data > 0) {
         ood_fail(err, OOD_UNSUPPORTED, "its data are in another file; only data inside the model are read");
         return NULL;
     }

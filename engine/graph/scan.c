@@ -64,10 +64,12 @@ static bool take_memory(struct scan *scan, size_t bytes, struct ood_error *err)
     return true;
 }
 
-static bool push(struct scan *scan, const ProtobufCMessageDescriptor *message, const unsigned char *end, struct ood_error *err)
+static bool push(struct scan *scan, const ProtobufCMessageDescriptor *message, const unsigned char *end,
+                 struct ood_error *err)
 {
     if (scan->depth >= scan->limits->depth || scan->depth >= OOD_SCAN_DEPTH)
-        return ood_fail(err, OOD_LIMIT, "offset %zu: messages nest deeper than the limit of %zu", offset(scan), scan->limits->depth);
+        return ood_fail(err, OOD_LIMIT, "offset %zu: messages nest deeper than the limit of %zu", offset(scan),
+                        scan->limits->depth);
     if (scan->messages++ >= scan->limits->messages)
         return ood_fail(err, OOD_LIMIT, "more than the limit of %zu messages", scan->limits->messages);
     if (!take_memory(scan, message->sizeof_message + BLOCK_MEMORY, err))
@@ -103,12 +105,14 @@ static enum wire_type element_wire_type(ProtobufCType type, size_t *size, size_t
 }
 
 /* length bytes at scan->at hold packed elements. */
-static bool scan_packed(struct scan *scan, size_t length, enum wire_type wire, size_t size, size_t memory, struct ood_error *err)
+static bool scan_packed(struct scan *scan, size_t length, enum wire_type wire, size_t size, size_t memory,
+                        struct ood_error *err)
 {
     const unsigned char *end = scan->at + length;
     if (wire != WIRE_VARINT) {
         if (length % size != 0)
-            return ood_fail(err, OOD_INVALID, "offset %zu: a packed list of %zu bytes, not a multiple of %zu", offset(scan), length, size);
+            return ood_fail(err, OOD_INVALID, "offset %zu: a packed list of %zu bytes, not a multiple of %zu",
+                            offset(scan), length, size);
         scan->at = end;
         return take_memory(scan, length + BLOCK_MEMORY, err);
     }
@@ -127,7 +131,8 @@ static bool read_length(struct scan *scan, const unsigned char *end, size_t *len
         return false;
     size_t left = (size_t)(end - scan->at);
     if (value > left)
-        return ood_fail(err, OOD_INVALID, "offset %zu: a length of %" PRIu64 " bytes where %zu are left", place, value, left);
+        return ood_fail(err, OOD_INVALID, "offset %zu: a length of %" PRIu64 " bytes where %zu are left", place,
+                        value, left);
     *length = (size_t)value;
     return true;
 }
@@ -168,8 +173,8 @@ static bool scan_known(struct scan *scan, struct frame *frame, const ProtobufCFi
     enum wire_type expected = element_wire_type(field->type, &size, &memory);
     bool packed = repeated && expected != WIRE_LENGTH && wire == WIRE_LENGTH;
     if (wire != expected && !packed)
-        return ood_fail(err, OOD_INVALID, "offset %zu: %s.%s has wire type %u, expected %u", place, frame->message->short_name,
-                        field->name, wire, (unsigned)expected);
+        return ood_fail(err, OOD_INVALID, "offset %zu: %s.%s has wire type %u, expected %u", place,
+                        frame->message->short_name, field->name, wire, (unsigned)expected);
     uint64_t ignored;
     if (expected == WIRE_VARINT && !packed)
         return read_varint(scan, frame->end, 10, &ignored, err) && take_memory(scan, memory, err);
@@ -189,7 +194,8 @@ static bool scan_known(struct scan *scan, struct frame *frame, const ProtobufCFi
         /* Legal, but merging message after message takes protobuf-c quadratic time, and no writer does it. */
         size_t index = (size_t)(field - frame->message->fields);
         if (index >= 64 || (frame->seen >> index & 1) != 0)
-            return ood_fail(err, OOD_INVALID, "offset %zu: %s.%s occurs twice", place, frame->message->short_name, field->name);
+            return ood_fail(err, OOD_INVALID, "offset %zu: %s.%s occurs twice", place, frame->message->short_name,
+                            field->name);
         frame->seen |= UINT64_C(1) << index;
     }
     return push(scan, field->descriptor, scan->at + length, err);

@@ -93,21 +93,22 @@ static bool fail_with(const struct list *list, struct ood_error *err)
 static bool named(const struct ood_graph *graph, const char *what, const char *name, uint32_t *out, struct ood_error *err)
 {
     *out = ood_graph_find(graph, name);
-    return *out != OOD_NONE || ood_fail(err, OOD_NOT_FOUND, "%s: the network has no tensor \"%s\"", what, ood_printable(name).text);
+    return *out != OOD_NONE || ood_fail(err, OOD_NOT_FOUND, "%s: the network has no tensor \"%s\"", what,
+                                        ood_printable(name).text);
 }
 
 /* Back from a probability to what the softmax was given; `value` itself where there is none. */
 static uint32_t before_softmax(const struct ood_graph *graph, uint32_t value)
 {
-    uint32_t at = value;
-    for (const struct ood_node *node; (node = producer_of(graph, at)) != NULL && node->input_count > 0 && node->inputs[0] != OOD_NONE;) {
-        if (!has_trait(node, OOD_OP_SOFTMAX | OOD_OP_IDENTITY | OOD_OP_RESHAPE) || node->outputs[0] != at)
-            break;
+    for (uint32_t at = value;;) {
+        const struct ood_node *node = producer_of(graph, at);
+        if (node == NULL || node->input_count == 0 || node->inputs[0] == OOD_NONE || node->outputs[0] != at ||
+            !has_trait(node, OOD_OP_SOFTMAX | OOD_OP_IDENTITY | OOD_OP_RESHAPE))
+            return value;
         at = node->inputs[0];
         if (has_trait(node, OOD_OP_SOFTMAX))
             value = at;
     }
-    return value;
 }
 
 static bool default_logits(const struct ood_graph *graph, uint32_t *out, struct ood_error *err)
@@ -118,7 +119,8 @@ static bool default_logits(const struct ood_graph *graph, uint32_t *out, struct 
         if (class_count(&graph->values[graph->outputs[i]]) > 0 && found++ == 0)
             output = graph->outputs[i];
     if (found != 1)
-        return ood_fail(err, OOD_UNSUPPORTED, "logits: %zu of the network's outputs are N×K, expected one; name the tensor", found);
+        return ood_fail(err, OOD_UNSUPPORTED,
+                        "logits: %zu of the network's outputs are N×K, expected one; name the tensor", found);
     uint32_t logits = before_softmax(graph, output);
     if (class_count(&graph->values[logits]) != class_count(&graph->values[output]))
         return ood_fail(err, OOD_UNSUPPORTED, "logits: what the softmax is given, \"%s\", is not N×K",
@@ -146,7 +148,8 @@ static bool find_logits(const struct ood_graph *graph, const char *name, uint32_
 static bool pools_all(const struct ood_graph *graph, const struct ood_node *node)
 {
     const struct ood_shape *in = &graph->values[node->inputs[0]].shape, *out = &graph->values[node->outputs[0]].shape;
-    if (!has_trait(node, OOD_OP_POOL_GLOBAL) || in->rank != 4 || out->rank < 2 || in->dims[0] != out->dims[0] || in->dims[1] != out->dims[1])
+    if (!has_trait(node, OOD_OP_POOL_GLOBAL) || in->rank != 4 || out->rank < 2 || in->dims[0] != out->dims[0] ||
+        in->dims[1] != out->dims[1])
         return false;
     for (size_t i = 2; i < out->rank; i++)
         if (out->dims[i] != 1)
@@ -199,11 +202,13 @@ static bool default_features(const struct ood_graph *graph, uint32_t logits, uin
         }
         at = step_back(graph, node, &pooled);
     }
-    return ood_fail(err, OOD_UNSUPPORTED, "features: no Gemm, MatMul or 1×1 Conv before a global pool leads to the logits \"%s\"; name the tensor",
+    return ood_fail(err, OOD_UNSUPPORTED,
+                    "features: no Gemm, MatMul or 1×1 Conv before a global pool leads to the logits \"%s\"; name the tensor",
                     ood_printable(graph->values[logits].name).text);
 }
 
-static bool find_features(const struct ood_graph *graph, const char *name, uint32_t logits, uint32_t *out, struct ood_error *err)
+static bool find_features(const struct ood_graph *graph, const char *name, uint32_t logits, uint32_t *out,
+                          struct ood_error *err)
 {
     if (name == NULL)
         return default_features(graph, logits, out, err);
@@ -211,7 +216,8 @@ static bool find_features(const struct ood_graph *graph, const char *name, uint3
         return false;
     char shape[OOD_SHAPE_TEXT];
     return can_be_features(graph, *out, logits) ||
-           ood_fail(err, OOD_UNSUPPORTED, "features: \"%s\" is %s [%s], expected [N,D] or [N,C,H,W] of float32 that depends on the input",
+           ood_fail(err, OOD_UNSUPPORTED,
+                    "features: \"%s\" is %s [%s], expected [N,D] or [N,C,H,W] of float32 that depends on the input",
                     ood_printable(name).text, ood_type_name(graph->values[*out].type),
                     ood_shape_print(&graph->values[*out].shape, shape));
 }

@@ -15,7 +15,8 @@ static const float *statistics(const struct ood_graph *graph, const struct ood_n
 }
 
 /* factor[c] and, from the bias before, the bias after. False: not known, or not numbers to multiply weights by. */
-static bool affine(const struct ood_graph *graph, const struct ood_node *node, size_t channels, double *factor, double *bias)
+static bool affine(const struct ood_graph *graph, const struct ood_node *node, size_t channels, double *factor,
+                   double *bias)
 {
     const float *scale = statistics(graph, node, SCALE, channels), *shift = statistics(graph, node, BIAS, channels);
     const float *mean = statistics(graph, node, MEAN, channels), *variance = statistics(graph, node, VARIANCE, channels);

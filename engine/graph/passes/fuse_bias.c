@@ -2,7 +2,8 @@
 #include "graph/passes/passes.h"
 
 /* Does value, broadcast over `output`, vary along the channels only, or not at all? */
-static bool is_channel_constant(const struct ood_value *value, const struct ood_shape *output, const struct ood_linear *linear)
+static bool is_channel_constant(const struct ood_value *value, const struct ood_shape *output,
+                                const struct ood_linear *linear)
 {
     const struct ood_shape *shape = &value->shape;
     if (value->constant == NULL || value->type != OOD_FLOAT32 || shape->rank > output->rank)

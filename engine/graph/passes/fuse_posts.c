@@ -36,7 +36,8 @@ static void fuse_sum(struct ood_passes *passes, uint32_t i)
 {
     struct ood_graph *graph = passes->graph;
     const struct ood_node *add = &graph->nodes[i];
-    if (add->input_count != 2 || add->output_count != 1 || add->post_count > 0 || add->inputs[0] == OOD_NONE || add->inputs[1] == OOD_NONE)
+    if (add->input_count != 2 || add->output_count != 1 || add->post_count > 0 || add->inputs[0] == OOD_NONE ||
+        add->inputs[1] == OOD_NONE)
         return;
     const struct ood_value *a = &graph->values[add->inputs[0]], *b = &graph->values[add->inputs[1]];
     if (a->constant != NULL || b->constant != NULL || a->type != OOD_FLOAT32 || b->type != OOD_FLOAT32 ||

@@ -8,7 +8,8 @@ bool ood_linear_of(const struct ood_graph *graph, const struct ood_node *node, s
     if ((node->op->traits & OOD_OP_LINEAR) == 0 || node->output_count != 1 || node->post_count > 0)
         return false;
     const struct ood_value *input = ood_node_input(graph, node, 0), *weights = ood_node_input(graph, node, 1);
-    if (input == NULL || input->constant != NULL || weights == NULL || weights->constant == NULL || weights->type != OOD_FLOAT32)
+    if (input == NULL || input->constant != NULL || weights == NULL || weights->constant == NULL ||
+        weights->type != OOD_FLOAT32)
         return false;
     const struct ood_shape *shape = &weights->shape, *output = &graph->values[node->outputs[0]].shape;
     struct ood_linear linear = { .weights = node->inputs[1] };
@@ -51,7 +52,8 @@ static bool add_constant(const struct ood_value *value, size_t channels, double 
     return true;
 }
 
-bool ood_linear_bias(const struct ood_graph *graph, const struct ood_node *node, const struct ood_linear *linear, double *bias)
+bool ood_linear_bias(const struct ood_graph *graph, const struct ood_node *node, const struct ood_linear *linear,
+                     double *bias)
 {
     const struct ood_value *input = ood_node_input(graph, node, 2);
     memset(bias, 0, linear->channels * sizeof *bias);

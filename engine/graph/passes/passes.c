@@ -23,7 +23,8 @@ bool ood_is_kept(const struct ood_passes *passes, uint32_t value)
 uint32_t ood_sole_producer(const struct ood_passes *passes, uint32_t value)
 {
     const struct ood_graph *graph = passes->graph;
-    if (value == OOD_NONE || ood_is_kept(passes, value) || graph->values[value].constant != NULL || graph->values[value].uses != 1)
+    if (value == OOD_NONE || ood_is_kept(passes, value) || graph->values[value].constant != NULL ||
+        graph->values[value].uses != 1)
         return OOD_NONE;
     uint32_t producer = graph->values[value].producer;
     return producer != OOD_NONE && !graph->nodes[producer].dead && graph->nodes[producer].output_count == 1 ? producer : OOD_NONE;

@@ -45,7 +45,8 @@ struct ood_linear {
 bool ood_linear_of(const struct ood_graph *graph, const struct ood_node *node, struct ood_linear *out);
 
 /* The constant added to each channel so far: bias[channels]. False: not known at load, or not one number a channel. */
-bool ood_linear_bias(const struct ood_graph *graph, const struct ood_node *node, const struct ood_linear *linear, double *bias);
+bool ood_linear_bias(const struct ood_graph *graph, const struct ood_node *node, const struct ood_linear *linear,
+                     double *bias);
 
 /* Makes bias[channels] the node's only bias (fused_bias). */
 bool ood_linear_set_bias(struct ood_graph *graph, uint32_t node, const struct ood_linear *linear, const double *bias,
