@@ -127,6 +127,13 @@ static struct oodd_exchange *exchange_new(struct oodd_service *service, struct M
 
 /* ---- answering ---- */
 
+/* False: the watcher has closed the connection. */
+static bool begin_sending(struct oodd_exchange *exchange)
+{
+    return oodd_watch_phase(oodd_service_watcher(exchange->service), exchange->watch, OODD_PHASE_SENDING,
+                            ood_clock() + config_of(exchange)->body_seconds, NULL, false);
+}
+
 static enum MHD_Result respond(struct oodd_exchange *exchange, struct api_answer *answer)
 {
     struct MHD_Response *response =
@@ -148,8 +155,7 @@ static enum MHD_Result respond(struct oodd_exchange *exchange, struct api_answer
         good = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     exchange->status = answer->status;
     exchange->answer_bytes = strcmp(exchange->method, MHD_HTTP_METHOD_HEAD) != 0 ? answer->size : 0;
-    good = good && oodd_watch_phase(oodd_service_watcher(exchange->service), exchange->watch, OODD_PHASE_SENDING,
-                                    ood_clock() + config_of(exchange)->body_seconds, NULL, false);
+    good = good && (exchange->suspended || begin_sending(exchange));
     enum MHD_Result result = good ? MHD_queue_response(exchange->connection, answer->status, response) : MHD_NO;
     MHD_destroy_response(response);
     return result;
@@ -272,8 +278,7 @@ static enum MHD_Result cut_off(struct oodd_exchange *exchange)
     int fd = MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     size_t size = oodd_exchange_raw_error(&exchange->refusal, exchange->id, text, sizeof text);
     oodd_queue_refuse(oodd_service_queue(exchange->service), &exchange->request);
-    if (oodd_watch_phase(oodd_service_watcher(exchange->service), exchange->watch, OODD_PHASE_SENDING,
-                         ood_clock() + config_of(exchange)->body_seconds, NULL, false)) {
+    if (begin_sending(exchange)) {
         (void)!send(fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
         exchange->status = api_error_status(&exchange->refusal);
         exchange->answer_bytes = size;
@@ -434,9 +439,7 @@ static enum MHD_Result finish(struct oodd_exchange *exchange)
 {
     if (exchange->suspended) {
         /* Leaving phase WAITING before anything else: from here on the watcher keeps its hands off the request. */
-        (void)oodd_watch_phase(oodd_service_watcher(exchange->service), exchange->watch, OODD_PHASE_SENDING,
-                               ood_clock() + config_of(exchange)->body_seconds, NULL, false);
-        return answer_resumed(exchange);
+        return begin_sending(exchange) ? answer_resumed(exchange) : MHD_NO;
     }
     if (exchange->refusal.code != API_OK)
         return respond_error(exchange, &exchange->refusal, exchange->retry_after);

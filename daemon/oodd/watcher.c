@@ -9,7 +9,10 @@
  *    nobody else resumes it (queue.c, 2).
  * 4. EPOLLRDHUP says that the client sends no more: it closed, or half-closed and still waits for its answer. TCP cannot
  *    tell them apart before something is sent; so an interim answer is sent, which an HTTP/1.1 client that waits passes
- *    over (RFC 9110, 15.2), and which a closed one answers by a reset. A reset or EPOLLHUP: the client is gone. */
+ *    over (RFC 9110, 15.2), and which a closed one answers by a reset. A reset or EPOLLHUP: the client is gone.
+ * 5. libmicrohttpd 0.9.75 misses the end of a stream that comes together with its last bytes (it waits for an edge that was
+ *    already reported), and would keep the connection until a deadline. So while the client is known to send no more and it
+ *    is libmicrohttpd's turn to read, its epoll is woken every now and then: shutdown(SHUT_RD) changes nothing else. */
 #include "watcher.h"
 
 #include <assert.h>
@@ -32,6 +35,7 @@
 #define EVENTS_MOST 64
 #define ACCEPTS_AT_ONCE 32
 #define BACKOFF_SECONDS 0.2                  /* without a free file descriptor: how long not to accept */
+#define WAKE_SECONDS 0.05                    /* see 5 */
 #define NOT_IN_HEAP SIZE_MAX
 
 /* What an epoll event's number says: a watch's place and use, or one of */
@@ -40,11 +44,13 @@
 
 struct oodd_watch {
     int fd;                                  /* -1: free */
-    bool tcp, half_closed, gone, probe, urgent;
+    bool tcp, half_closed, gone, probe;
     uint32_t use;
     enum oodd_phase phase;
-    double deadline, idle_until, header_seconds;
-    uint64_t received;                       /* bytes, when the connection became idle */
+    double due;                              /* when the phase must have ended */
+    double deadline;                         /* when to look at it: in the heap */
+    double header_seconds;
+    uint64_t received;                       /* bytes, when the last answer was about to be sent */
     size_t heap;                             /* place in the heap */
     struct oodd_request *request;            /* WAITING */
     struct sockaddr_storage address;
@@ -162,7 +168,8 @@ struct oodd_watch *oodd_watcher_add(struct oodd_watcher *watcher, int fd, const 
         *watch = (struct oodd_watch){ .fd = fd, .use = watch->use + 1, .phase = OODD_PHASE_HEADER, .heap = NOT_IN_HEAP,
                                       .address = copy, .tcp = copy.ss_family != AF_UNIX, .header_seconds = header_seconds };
         oodd_address_describe(address, size, watch->client);
-        heap_set(watcher, watch, ood_clock() + header_seconds);
+        watch->due = ood_clock() + header_seconds;
+        heap_set(watcher, watch, watch->due);
         struct epoll_event event = { .events = EPOLLRDHUP | EPOLLET,
                                      .data.u64 = (uint64_t)watch->use << 32 | (uint64_t)(watch - watcher->watches) };
         (void)epoll_ctl(watcher->epoll, EPOLL_CTL_ADD, fd, &event);        /* without: only hang-ups are seen late */
@@ -184,23 +191,6 @@ void oodd_watcher_remove(struct oodd_watcher *watcher, struct oodd_watch *watch)
     pthread_mutex_unlock(&watcher->lock);
 }
 
-bool oodd_watch_phase(struct oodd_watcher *watcher, struct oodd_watch *watch, enum oodd_phase phase, double deadline,
-                      struct oodd_request *request, bool probe)
-{
-    pthread_mutex_lock(&watcher->lock);
-    bool alive = watch->phase != OODD_PHASE_OVER;
-    if (alive) {
-        watch->phase = phase;
-        watch->request = request;
-        watch->probe = probe && watch->tcp;
-        watch->urgent = phase == OODD_PHASE_WAITING && (watch->half_closed || watch->gone);
-        heap_set(watcher, watch, watch->urgent ? 0 : deadline);
-        watch->idle_until = deadline;        /* where an urgent one goes back to */
-    }
-    pthread_mutex_unlock(&watcher->lock);
-    return alive;
-}
-
 /* Bytes that ever arrived on a TCP connection; 0: not known. */
 static uint64_t bytes_received(int fd)
 {
@@ -212,19 +202,37 @@ static uint64_t bytes_received(int fd)
     return info.tcpi_bytes_received;
 }
 
+bool oodd_watch_phase(struct oodd_watcher *watcher, struct oodd_watch *watch, enum oodd_phase phase, double deadline,
+                      struct oodd_request *request, bool probe)
+{
+    /* Before the answer is sent: what comes from now on belongs to another request. */
+    uint64_t received = phase == OODD_PHASE_SENDING && watch->tcp ? bytes_received(watch->fd) : 0;
+    pthread_mutex_lock(&watcher->lock);
+    bool alive = watch->phase != OODD_PHASE_OVER;
+    if (alive) {
+        if (phase == OODD_PHASE_SENDING)
+            watch->received = received;
+        watch->phase = phase;
+        watch->request = request;
+        watch->probe = probe && watch->tcp;
+        watch->due = deadline;
+        heap_set(watcher, watch, watch->half_closed || watch->gone ? 0 : deadline);
+    }
+    pthread_mutex_unlock(&watcher->lock);
+    return alive;
+}
+
 bool oodd_watch_idle(struct oodd_watcher *watcher, struct oodd_watch *watch, double idle_seconds, double header_seconds)
 {
     double now = ood_clock();
-    uint64_t received = watch->tcp ? bytes_received(watch->fd) : 0;
     pthread_mutex_lock(&watcher->lock);
     bool alive = watch->phase != OODD_PHASE_OVER;
     if (alive) {
         watch->phase = OODD_PHASE_IDLE;
         watch->request = NULL;
-        watch->received = received;
-        watch->idle_until = now + idle_seconds;
+        watch->due = now + idle_seconds;
         watch->header_seconds = header_seconds;
-        heap_set(watcher, watch, now + fmin(idle_seconds, header_seconds));
+        heap_set(watcher, watch, watch->half_closed ? 0 : now + fmin(idle_seconds, header_seconds));
     }
     pthread_mutex_unlock(&watcher->lock);
     return alive;
@@ -270,8 +278,15 @@ static void act_drop(struct oodd_watcher *watcher, struct oodd_watch *watch, enu
     act->request = watch->request;
 }
 
-static void act_hangup(struct oodd_watcher *watcher, struct oodd_watch *watch, struct act *act)
+/* What a hang-up asks for before the phase is due; looks again when it should. */
+static void act_hangup(struct oodd_watcher *watcher, struct oodd_watch *watch, double now, struct act *act)
 {
+    bool reads = watch->phase == OODD_PHASE_HEADER || watch->phase == OODD_PHASE_BODY || watch->phase == OODD_PHASE_IDLE;
+    if (watch->phase == OODD_PHASE_OVER)
+        return;
+    if (reads && watch->half_closed && !watch->gone)
+        shutdown(watch->fd, SHUT_RD);
+    heap_set(watcher, watch, reads ? fmin(watch->due, now + WAKE_SECONDS) : watch->due);
     if (watch->phase != OODD_PHASE_WAITING)
         return;
     if (watch->gone) {
@@ -284,8 +299,8 @@ static void act_hangup(struct oodd_watcher *watcher, struct oodd_watch *watch, s
     }
 }
 
-/* A deadline has come. */
-static void act_deadline(struct oodd_watcher *watcher, struct oodd_watch *watch, double now, struct act *act)
+/* The phase should have ended. */
+static void act_due(struct oodd_watcher *watcher, struct oodd_watch *watch, struct act *act)
 {
     switch (watch->phase) {
     case OODD_PHASE_HEADER:
@@ -295,32 +310,32 @@ static void act_deadline(struct oodd_watcher *watcher, struct oodd_watch *watch,
         act_close(watcher, watch, true, act);
         break;
     case OODD_PHASE_SENDING:
+    case OODD_PHASE_IDLE:
         act_close(watcher, watch, false, act);
         break;
     case OODD_PHASE_WAITING:
-        if (watch->urgent) {
-            watch->urgent = false;
-            heap_set(watcher, watch, watch->idle_until);
-            act_hangup(watcher, watch, act);
-            break;
-        }
         heap_remove(watcher, watch);
         act_drop(watcher, watch, OODD_EXPIRED, act);
-        break;
-    case OODD_PHASE_IDLE:
-        if (watch->tcp && bytes_received(watch->fd) != watch->received) {
-            watch->phase = OODD_PHASE_HEADER;            /* another request has begun */
-            heap_set(watcher, watch, now + watch->header_seconds);
-        } else if (now >= watch->idle_until) {
-            act_close(watcher, watch, false, act);
-        } else {
-            heap_set(watcher, watch, fmin(watch->idle_until, now + watch->header_seconds));
-        }
         break;
     case OODD_PHASE_OVER:
         heap_remove(watcher, watch);
         break;
     }
+}
+
+static void act_deadline(struct oodd_watcher *watcher, struct oodd_watch *watch, double now, struct act *act)
+{
+    if (watch->phase == OODD_PHASE_IDLE && watch->tcp && bytes_received(watch->fd) != watch->received) {
+        watch->phase = OODD_PHASE_HEADER;                /* another request has begun */
+        watch->due = now + watch->header_seconds;
+        heap_set(watcher, watch, watch->due);
+    }
+    if (now >= watch->due)
+        act_due(watcher, watch, act);
+    else if (watch->half_closed || watch->gone)
+        act_hangup(watcher, watch, now, act);
+    else
+        heap_set(watcher, watch, fmin(watch->due, now + watch->header_seconds));
 }
 
 static void perform(struct oodd_watcher *watcher, struct act *act)
@@ -375,7 +390,7 @@ static void hangup(struct oodd_watcher *watcher, uint64_t number, uint32_t event
     if (watch != NULL && watch->fd >= 0 && watch->use == (uint32_t)(number >> 32)) {
         watch->half_closed = watch->half_closed || (events & EPOLLRDHUP) != 0;
         watch->gone = watch->gone || (events & (EPOLLHUP | EPOLLERR)) != 0;
-        act_hangup(watcher, watch, &act);
+        act_hangup(watcher, watch, ood_clock(), &act);
     }
     pthread_mutex_unlock(&watcher->lock);
     perform(watcher, &act);

@@ -49,8 +49,8 @@ static void numbers_have_bounds(void **state)
     for (size_t i = 0; i < oodd_key_count; i++) {
         const struct oodd_key *key = &oodd_keys[i];
         char past[64];
-        size_t least, most;
-        double low, high;
+        size_t least = 0, most = 0;
+        double low = 0, high = 0;
         if (key->least == NULL)
             continue;
         set(config, key->name, key->least, true);
