@@ -238,12 +238,21 @@ static void drop_unused_constants(struct ood_model *model)
     }
 }
 
+/* What training adjusts: every float32 constant of the file but the running statistics of batch norms. */
 static size_t count_parameters(const struct ood_graph *graph)
 {
     size_t parameters = 0;
     for (size_t i = 0; i < graph->value_count; i++)
         if (graph->values[i].constant != NULL && graph->values[i].producer == OOD_NONE && graph->values[i].type == OOD_FLOAT32)
             parameters += graph->values[i].constant->count;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const struct ood_node *node = &graph->nodes[i];
+        for (size_t k = 3; (node->op->traits & OOD_OP_BATCH_NORM) != 0 && k < node->input_count && k < 5; k++) {
+            const struct ood_value *statistics = ood_node_input(graph, node, k);
+            if (statistics != NULL && statistics->constant != NULL && statistics->producer == OOD_NONE)
+                parameters -= statistics->constant->count;
+        }
+    }
     return parameters;
 }
 
