@@ -1,4 +1,4 @@
-/* Our own arithmetic over plain arrays: knows neither graph nor oneDNN. One source (elementwise.c, product.c, rows.c),
+/* Our own arithmetic over plain arrays: knows neither graph nor oneDNN. One source (elementwise.c, product.c, rows.c, winograd*.c),
  * compiled once per instruction set; ood_kernels_choose takes the best this CPU can do, limited by the variable that limits
  * oneDNN (ONEDNN_MAX_CPU_ISA). All arrays are float32, distinct or exactly equal (in place) where said. Sums run in a fixed
  * order that depends on the index summed over alone, so a picture's bits depend on neither batch nor place. Every function
@@ -31,8 +31,11 @@ bool ood_broadcast_make(struct ood_broadcast *out, size_t rank, const size_t *di
 
 /* Names of the functions as `inspect` shows them: "own:product avx2". */
 struct ood_kernel_names {
-    const char *unary, *binary, *scale_shift, *product, *reduce, *softmax, *transpose;
+    const char *unary, *binary, *scale_shift, *product, *reduce, *softmax, *transpose, *winograd;
 };
+
+struct ood_winograd_shape;                   /* kernel/winograd.h */
+struct ood_winograd_call;
 
 struct ood_kernels {
     const char *isa;                         /* "baseline", "avx2", "avx512" */
@@ -73,6 +76,13 @@ struct ood_kernels {
 
     /* y[i][c][r] = x[i][r][c] for each of n matrices. */
     void (*transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns);
+
+    /* 3x3 convolution, kernel/winograd.h. weights [out_channels][channels][3][3] are brought once into this instruction
+     * set's form: `out` is winograd_weights_floats floats. Sizes are 0 where they overflow or a shape makes no sense. */
+    size_t (*winograd_weights_floats)(size_t channels, size_t out_channels);
+    void (*winograd_weights)(float *out, const float *weights, size_t channels, size_t out_channels);
+    size_t (*winograd_scratch_floats)(const struct ood_winograd_shape *shape);
+    void (*winograd_forward)(const struct ood_winograd_call *call);
 };
 
 /* The version for this CPU. ONEDNN_MAX_CPU_ISA (or DNNL_MAX_CPU_ISA) in oneDNN's words: SSE41 and AVX leave the baseline,

@@ -1,0 +1,33 @@
+/* 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3): a tile of 4x4 outputs takes 36 products a pair of channels instead
+ * of 144. float32, channels last. The functions stand in struct ood_kernels (kernel/kernel.h); how they work and how exact
+ * they are: docs/WINOGRAD.md.
+ *
+ * Each output element is made by the same operations in the same order whatever the batch, its place in it, its tile's
+ * neighbours and the thread. A NaN or infinity in the source reaches all outputs of the tiles that read it, at most 5 rows
+ * and columns away. */
+#ifndef OOD_KERNEL_WINOGRAD_H
+#define OOD_KERNEL_WINOGRAD_H
+
+#include "kernel/kernel.h"
+
+struct ood_winograd_shape {
+    size_t batch, channels, height, width;   /* of the source */
+    size_t out_channels;
+    size_t pad_top, pad_left, pad_bottom, pad_right;
+};                                           /* destination: height + pad_top + pad_bottom - 2 rows, likewise columns */
+
+/* destination = steps from sum_at on (steps before sum_at (convolution + bias) + sum). No pointer but sum = destination may
+ * overlap another. */
+struct ood_winograd_call {
+    const struct ood_winograd_shape *shape;
+    const float *source;                     /* [batch][height][width][channels] */
+    const float *weights;                    /* as winograd_weights left them; 64-byte aligned */
+    const float *bias;                       /* [out_channels] or NULL */
+    const float *sum;                        /* like destination, which it may be; or NULL */
+    const struct ood_unary_step *steps;
+    size_t step_count, sum_at;
+    float *destination;                      /* [batch][rows][columns][out_channels] */
+    float *scratch;                          /* winograd_scratch_floats(shape), any content; 64-byte aligned */
+};
+
+#endif
