@@ -3,6 +3,7 @@
 #include "configuration.h"
 
 #include "address.h"
+#include "base/file.h"
 #include "base/number.h"
 #include "check.h"
 
@@ -270,12 +271,125 @@ static void printed_reads_back(void **state)
     oodd_config_free(back);
 }
 
+/* ---- the same keys in three documents ---- */
+
+static char *document(const char *name)
+{
+    struct ood_error err = { 0 };
+    struct ood_bytes bytes = { 0 };
+    const char *source = getenv("OOD_SOURCE");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", source != NULL ? source : "../..", name);
+    check_ok(ood_file_read(path, 1 << 20, &bytes, &err));
+    return (char *)bytes.data;
+}
+
+static size_t count(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at++)
+        n++;
+    return n;
+}
+
+static void manual_has_each_key(void **state)
+{
+    (void)state;
+    char *page = document("daemon/oodd/oodd.conf.5"), head[256], bounds[128];
+    for (size_t i = 0; i < oodd_key_count; i++) {
+        const struct oodd_key *key = &oodd_keys[i];
+        const bool empty = key->standard[0] == '\0';
+        snprintf(head, sizeof head, "\n.TP\n.B %s\n(default %s%s%s", key->name, empty ? "empty" : "\\fB", empty ? "" : key->standard,
+                 empty ? "" : "\\fR");
+        char *at = strstr(page, head);
+        if (at == NULL)
+            fail_msg("oodd.conf.5: %s is not there with its default", key->name);
+        char *end = strstr(at + strlen(head), "\n.TP");
+        if (end != NULL)
+            *end = '\0';
+        if (key->least != NULL) {
+            snprintf(bounds, sizeof bounds, "from %s to %s", key->least, key->most);
+            if (strstr(at, bounds) == NULL)
+                fail_msg("oodd.conf.5: %s: expected \"%s\"", key->name, bounds);
+        }
+        if (strstr(at, key->help) == NULL)
+            fail_msg("oodd.conf.5: %s: expected \"%s\"", key->name, key->help);
+        if ((strstr(at, "\\fIon restart\\fR)") != NULL) != (key->effect == OODD_ON_RESTART))
+            fail_msg("oodd.conf.5: %s: on restart, or not?", key->name);
+        if (end != NULL)
+            *end = '\n';
+    }
+    assert_int_equal(count(page, "\n.TP\n"), oodd_key_count);
+    free(page);
+}
+
+static void sample_has_each_key(void **state)
+{
+    (void)state;
+    char *sample = document("deploy/oodd.conf"), line[256], section[64];
+    const char *at = sample;
+    size_t keys = 0;
+    for (size_t i = 0; i < oodd_key_count; i++) {
+        const char *name = oodd_keys[i].name, *dot = oodd_keys[i].type == OODD_KEY_MODEL ? strrchr(name, '.') : strchr(name, '.');
+        snprintf(section, sizeof section, "[%.*s]\n", (int)(dot - name), name);
+        const char *head = strstr(sample, section);
+        snprintf(line, sizeof line, "\n#%s =%s%s\n", dot + 1, oodd_keys[i].standard[0] != '\0' ? " " : "", oodd_keys[i].standard);
+        at = strstr(at, line);
+        if (head == NULL || at == NULL || head > at)
+            fail_msg("deploy/oodd.conf: no %s with its default, in the table's order", name);
+    }
+    for (at = sample; (at = strstr(at, "\n#")) != NULL; at++)
+        keys += at[2] != ' ' && at[2] != '[';
+    assert_int_equal(keys, oodd_key_count);
+    struct ood_error err = { 0 };
+    struct oodd_config *config = config_new();
+    check_ok(oodd_config_read_text(config, "oodd.conf", sample, strlen(sample), &err));
+    oodd_config_free(config);
+    free(sample);
+}
+
+/* Rows "| a.b, a.c | 1, 2 | …" of section 6; "(later)" ones are not accepted yet. */
+static void interface_has_each_key(void **state)
+{
+    (void)state;
+    char *page = document("docs/INTERFACE.md"), *rest = strstr(page, "\n## 6. "), *line;
+    size_t keys = 0;
+    assert_non_null(rest);
+    *strstr(rest + 1, "\n## 7. ") = '\0';
+    strsep(&rest, "\n");
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        char *names = strsep(&line, "|"), *defaults;
+        if (line == NULL || *names != '\0' || (names = strsep(&line, "|")) == NULL || strchr(names, '.') == NULL || strstr(names, "(later)") != NULL)
+            continue;
+        defaults = strsep(&line, "|");
+        for (char *name; (name = strsep(&names, ",")) != NULL;) {
+            char *standard = defaults != NULL ? strsep(&defaults, ",") : NULL;
+            name += strspn(name, " ");
+            name[strcspn(name, " ")] = '\0';
+            standard += standard != NULL ? strspn(standard, " ") : 0;
+            if (standard != NULL)
+                standard[strcspn(standard, " ")] = '\0';
+            size_t i = 0;
+            while (i < oodd_key_count && strcmp(oodd_keys[i].name, name) != 0)
+                i++;
+            if (i == oodd_key_count)
+                fail_msg("INTERFACE.md: %s is no key", name);
+            if (standard == NULL || strcmp(standard, oodd_keys[i].standard) != 0)
+                fail_msg("INTERFACE.md: %s = %s, its row says %s", name, standard, oodd_keys[i].standard);
+            keys++;
+        }
+    }
+    assert_int_equal(keys, oodd_key_count);
+    free(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_accepted_and_shown), cmocka_unit_test(numbers_have_bounds), cmocka_unit_test(words_and_switches),
         cmocka_unit_test(addresses), cmocka_unit_test(files_with_errors), cmocka_unit_test(hostile_files), cmocka_unit_test(later_wins),
-        cmocka_unit_test(printed_reads_back),
+        cmocka_unit_test(printed_reads_back), cmocka_unit_test(manual_has_each_key), cmocka_unit_test(sample_has_each_key),
+        cmocka_unit_test(interface_has_each_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
