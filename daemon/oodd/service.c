@@ -26,6 +26,7 @@
 #define SOCKETS_MOST 64
 #define FILES_BESIDES 128                    /* descriptors beside those of connections */
 #define STUCK_SECONDS 10                     /* a batch that takes longer at the stop is not waited for */
+#define LAST_ANSWERS_SECONDS 1
 
 struct oodd_service {
     struct oodd_config_source source;
@@ -310,6 +311,8 @@ bool oodd_service_stop(struct oodd_service *service, double deadline, bool (*int
         }
     }
     oodd_workers_join(service->workers);
+    if (service->queue != NULL)              /* what was resumed last still has its answer to send: libmicrohttpd would cut it off */
+        (void)!oodd_queue_wait_active(service->queue, ood_clock() + LAST_ANSWERS_SECONDS);
     if (service->watcher != NULL)
         oodd_watcher_stop(service->watcher);
     oodd_listener_stop(service->listener);
