@@ -38,6 +38,7 @@ struct oodd_service {
     struct oodd_listener *listener;
     size_t worker_count;
     double last_tick, watchdog;
+    bool was_ready;                          /* systemd was told so */
     atomic_bool unready, closing;
     struct { int fd; bool own; struct oodd_address address; } sockets[SOCKETS_MOST];
     size_t socket_count;
@@ -151,14 +152,16 @@ static void commit(struct oodd_service *service, struct oodd_generation *generat
     oodd_generation_free(old);
 }
 
+/* Started is who is ready; a reload is over in any case. */
 static void notify_ready(struct oodd_service *service)
 {
     const struct api_service *models = oodd_generation_service(service->current);
     if (models->not_ready != NULL)
-        oodd_systemd_notify("READY=1\nSTATUS=Not ready: %s", models->not_ready);
+        oodd_systemd_notify("%sSTATUS=Not ready: %s", service->was_ready ? "READY=1\n" : "", models->not_ready);
     else
         oodd_systemd_notify("READY=1\nSTATUS=Serving %zu model%s, %s by default", models->model_count,
                             models->model_count == 1 ? "" : "s", models->models[models->default_model].name);
+    service->was_ready = service->was_ready || models->not_ready == NULL;
 }
 
 void oodd_service_reload(struct oodd_service *service)
