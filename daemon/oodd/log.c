@@ -12,7 +12,7 @@
 
 #include "systemd.h"
 
-#define LINE_MOST 2048
+#define LINE_MOST 4096                       /* more than the longest of all texts, each byte escaped */
 
 static const char *const words[] = { "error", "warning", "info", "debug" };
 static const int priorities[] = { 3, 4, 6, 7 };
@@ -83,11 +83,12 @@ __attribute__((format(printf, 2, 3))) static void put(struct line *line, const c
         line->size += (size_t)added < sizeof line->text - line->size ? (size_t)added : sizeof line->text - line->size - 1;
 }
 
-/* A JSON string; what is not plain ASCII is escaped byte by byte, so that any path makes a valid line. At most 400 bytes. */
-static void put_string(struct line *line, const char *text)
+/* A JSON string; what is not plain ASCII is escaped byte by byte, so that any path makes a valid line. At most
+ * `most` bytes of it. */
+static void put_string(struct line *line, const char *text, size_t most)
 {
     put(line, "\"");
-    for (size_t i = 0; text[i] != '\0' && i < 400 && line->size + 16 < sizeof line->text; i++) {
+    for (size_t i = 0; text[i] != '\0' && i < most && line->size + 16 < sizeof line->text; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c == '"' || c == '\\')
             put(line, "\\%c", c);
@@ -155,7 +156,7 @@ void oodd_log(enum oodd_log_level level, const char *format, ...)
         put(&line, "{\"time\":\"");
         put_time(&line);
         put(&line, "\",\"level\":\"%s\",\"message\":", words[level]);
-        put_string(&line, message);
+        put_string(&line, message, 600);
         put(&line, "}");
         break;
     case OODD_LOG_AUTO:
@@ -174,13 +175,13 @@ static void access_json(struct line *line, const struct oodd_access *access, con
     put(line, "{\"time\":\"");
     put_time(line);
     put(line, "\",\"level\":\"info\",\"message\":\"request\",\"request_id\":");
-    put_string(line, access->request_id);
+    put_string(line, access->request_id, 64);
     put(line, ",\"client\":");
-    put_string(line, access->client);
+    put_string(line, access->client, 64);
     put(line, ",\"method\":");
-    put_string(line, access->method);
+    put_string(line, access->method, 32);
     put(line, ",\"path\":");
-    put_string(line, access->path);
+    put_string(line, access->path, 400);
     put(line, ",\"status\":%u,\"bytes\":%zu,\"seconds\":%s", access->status, access->bytes, seconds);
     if (access->model != NULL)
         put(line, ",\"model\":\"%s\",\"items\":%zu", access->model, access->items);
@@ -190,8 +191,8 @@ static void access_json(struct line *line, const struct oodd_access *access, con
 static void access_text(struct line *line, const struct oodd_access *access, const char *seconds)
 {
     put_time(line);
-    put(line, " %s %s ", access->client, access->method);
-    put_string(line, access->path);
+    put(line, " %s %.32s ", access->client, access->method);
+    put_string(line, access->path, 400);
     put(line, " %u %zu %s s %s", access->status, access->bytes, seconds, access->request_id);
     if (access->model != NULL)
         put(line, " %s %zu", access->model, access->items);

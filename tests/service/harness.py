@@ -17,6 +17,8 @@ import unittest
 BUILD = os.environ.get("OOD_BUILD", os.path.join(os.path.dirname(__file__), "../../build"))
 SOURCE = os.environ.get("OOD_SOURCE", os.path.join(os.path.dirname(__file__), "../.."))
 FAKE = os.path.join(BUILD, "tests/service/oodd_fake")
+ROOT = tempfile.TemporaryDirectory(prefix="oodd-")  # of all that is made here; gone at the end
+tempfile.tempdir = ROOT.name
 PATIENCE = 60  # [s] what never takes long may take under a sanitizer on a busy machine
 
 
@@ -28,6 +30,10 @@ def until(what, seconds=PATIENCE):
             raise AssertionError("not within %g s" % seconds)
         time.sleep(0.002)
     return time.monotonic() - start
+
+
+def socket_path():
+    return os.path.join(tempfile.mkdtemp(), "socket")
 
 
 class Answer:
