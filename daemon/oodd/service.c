@@ -210,15 +210,13 @@ static void accepted(void *context, int fd, const struct sockaddr *address, sock
 static bool start_threads(struct oodd_service *service, struct ood_error *err)
 {
     const struct oodd_config *config = oodd_generation_config(service->current);
-    const struct oodd_watcher_options options = { .connections = config->connections, .context = service, .accepted = accepted,
-                                                  .too_slow = oodd_listener_too_slow };
-    struct oodd_watcher_options with_queue = options;
     service->queue = oodd_queue_new(config->queue_items, service->worker_count, err);
     if (service->queue == NULL)
         return false;
-    with_queue.queue = service->queue;
+    const struct oodd_watcher_options options = { .queue = service->queue, .connections = config->connections, .context = service,
+                                                  .accepted = accepted, .too_slow = oodd_listener_too_slow };
     service->workers = oodd_workers_start(service->queue, service->worker_count, oodd_generation_bench, err);
-    service->watcher = service->workers != NULL ? oodd_watcher_start(&with_queue, err) : NULL;
+    service->watcher = service->workers != NULL ? oodd_watcher_start(&options, err) : NULL;
     service->listener = service->watcher != NULL ? oodd_listener_start(service, config->threads, config->connections, err) : NULL;
     return service->listener != NULL && accept_from_now_on(service, err);
 }
