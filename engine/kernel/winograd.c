@@ -6,22 +6,18 @@
 
 #include "kernel/winograd_internal.h"
 
-#define SCRATCH_TARGET (128 * 1024)          /* floats of V and M together: what fits a second-level cache of 512 KiB */
-#define MOST_TILES (48)
+#define SCRATCH_FLOATS (128 * 1024)          /* V and M of a block: what fits a second-level cache of 512 KiB */
+#define MOST_TILES 48
 #define LEAST_TILES (TILES * 2)
 
-/* Tiles of a block: about as many as SCRATCH_TARGET holds, and more where the weights are large. */
+/* Tiles of a block. Every block reads all of U: where U is large and comes from afar, a larger block is worth V and M leaving
+ * the second-level cache, which costs little. */
 static size_t most_tiles(size_t in_vectors, size_t out_vectors)
 {
-    size_t tiles = SCRATCH_TARGET / PLANES / VECTOR / (in_vectors + out_vectors);
-    return tiles < LEAST_TILES ? LEAST_TILES : tiles > MOST_TILES ? MOST_TILES : tiles;
-}
-
-/* Planes are an odd number of cache lines apart, so that the 36 streams of a transform do not meet in one set. */
-static size_t plane_floats(size_t floats)
-{
-    size_t lines = (floats + 15) / 16;
-    return (lines | 1) * 16;
+    const double u = (double)PLANES * VECTOR * VECTOR * (double)in_vectors * (double)out_vectors;
+    const double scratch = u / 4 > SCRATCH_FLOATS ? u / 4 : SCRATCH_FLOATS;
+    const double tiles = scratch / (PLANES * VECTOR) / ((double)in_vectors + (double)out_vectors);
+    return tiles < LEAST_TILES ? LEAST_TILES : tiles > MOST_TILES ? MOST_TILES : (size_t)tiles;
 }
 
 /* At least one window, no overflow. */
@@ -36,33 +32,33 @@ static bool plan_block(const struct ood_winograd_shape *shape, struct winograd_b
     size_t tiles, v, m, height, width;
     if (!padded(shape->height, shape->pad_top, shape->pad_bottom, &height) ||
         !padded(shape->width, shape->pad_left, shape->pad_right, &width) ||
-        shape->channels > SIZE_MAX / 2 || shape->out_channels > SIZE_MAX / 2 || shape->channels == 0 || shape->out_channels == 0)
+        shape->channels > SIZE_MAX / 64 || shape->out_channels > SIZE_MAX / 64 || shape->channels == 0 || shape->out_channels == 0)
         return false;
     *block = (struct winograd_block){
         .out_height = height - 2, .out_width = width - 2,
         .tile_rows = (height - 3) / OUT + 1, .tile_columns = (width - 3) / OUT + 1,
         .in_vectors = (shape->channels + VECTOR - 1) / VECTOR, .out_vectors = (shape->out_channels + VECTOR - 1) / VECTOR,
+        .panels = (shape->out_channels + 2 * VECTOR - 1) / (2 * VECTOR),
     };
     if (__builtin_mul_overflow(block->tile_rows, block->tile_columns, &tiles) ||
         __builtin_mul_overflow(tiles, shape->batch, &tiles))
         return false;
     const size_t most = most_tiles(block->in_vectors, block->out_vectors), blocks = tiles / most + (tiles % most != 0);
     block->tiles = blocks == 0 ? 0 : tiles / blocks + (tiles % blocks != 0);
-    if (__builtin_mul_overflow(block->tiles * VECTOR, block->in_vectors, &v) || v > SIZE_MAX / 8 / PLANES / sizeof(float) ||
-        __builtin_mul_overflow(block->tiles * VECTOR, block->out_vectors, &m) || m > SIZE_MAX / 8 / PLANES / sizeof(float))
-        return false;
-    block->v_plane = plane_floats(v);
-    block->m_plane = plane_floats(m);
-    block->u_plane = block->out_vectors * VECTOR * shape->channels;
-    return true;
+    block->groups = group_count(block->tiles);
+    return !__builtin_mul_overflow(block->groups * V_CHANNELS, block->in_vectors, &v) && v <= SIZE_MAX / 4 / sizeof(float) &&
+           !__builtin_mul_overflow(block->groups * M_GROUP, block->panels, &m) && m <= SIZE_MAX / 4 / sizeof(float);
 }
+
+static size_t v_floats(const struct winograd_block *block) { return block->groups * block->in_vectors * V_CHANNELS; }
+static size_t m_floats(const struct winograd_block *block) { return block->groups * block->panels * M_GROUP; }
 
 size_t KERNEL(ood_winograd_scratch_floats)(const struct ood_winograd_shape *shape)
 {
     struct winograd_block block;
     if (!plan_block(shape, &block))
         return 0;
-    return (block.v_plane + block.m_plane) * PLANES + block.in_vectors * VECTOR;
+    return v_floats(&block) + m_floats(&block) + zeros_floats(shape->channels);
 }
 
 void KERNEL(ood_winograd_forward)(const struct ood_winograd_call *call)
@@ -73,10 +69,11 @@ void KERNEL(ood_winograd_forward)(const struct ood_winograd_call *call)
     const size_t tiles = block.tile_rows * block.tile_columns * call->shape->batch, most = block.tiles;
     block.call = call;
     block.v = call->scratch;
-    block.m = block.v + block.v_plane * PLANES;
-    block.zeros = memset(block.m + block.m_plane * PLANES, 0, block.in_vectors * VECTOR * sizeof(float));
+    block.m = block.v + v_floats(&block);
+    block.zeros = memset(block.m + m_floats(&block), 0, zeros_floats(call->shape->channels) * sizeof(float));
     for (; block.first < tiles; block.first += block.tiles) {
         block.tiles = tiles - block.first < most ? tiles - block.first : most;
+        block.groups = group_count(block.tiles);
         KERNEL(ood_winograd_input)(&block);
         KERNEL(ood_winograd_products)(&block);
         KERNEL(ood_winograd_output)(&block);

@@ -26,57 +26,73 @@
 #define TILES 6                              /* 12 of 16 */
 #endif
 
-/* A block: the tiles that go through all three stages together. Its tiles stand in groups of at most TILES.
- *     V[plane][group][vector of channels][tile of the group][VECTOR]
+/* A block: the tiles that go through all three stages together. Its tiles stand in groups of at most TILES; every group has
+ * the room of a full one, so that the transforms reach the planes by constant offsets.
+ *     V[group][vector of channels][plane][tile of the group][VECTOR]
  *     U[plane][panel][channel][2 vectors of out channels]             a last odd vector is a panel of its own, one wide
- *     M[plane][panel][tile][2 vectors of out channels] */
+ *     M[panel][group][plane][tile of the group][2 vectors of out channels] */
+#define V_PLANE (TILES * VECTOR)             /* floats */
+#define V_CHANNELS (PLANES * V_PLANE + 16)   /* of a vector of channels; a line more, so that vectors do not meet in one set */
+#define M_PLANE (TILES * 2 * VECTOR)
+#define M_GROUP (PLANES * M_PLANE)
+
 struct winograd_block {
     const struct ood_winograd_call *call;
     size_t tile_rows, tile_columns;          /* of a picture */
     size_t out_height, out_width;
-    size_t in_vectors, out_vectors;
-    size_t first, tiles;                     /* of all pictures' tiles */
-    size_t v_plane, m_plane, u_plane;        /* floats */
+    size_t in_vectors, out_vectors, panels;
+    size_t first, tiles, groups;             /* first and tiles: of all pictures' tiles */
     float *v, *m;
-    const float *zeros;                      /* as long as in_vectors */
+    const float *zeros;                      /* zeros_floats of them */
 };
 
 /* Groups: sizes differ by one at most, the larger ones first. */
 INLINE size_t group_count(size_t tiles) { return (tiles + TILES - 1) / TILES; }
-INLINE size_t group_size(size_t tiles, size_t group)
+INLINE size_t group_size(const struct winograd_block *block, size_t group)
 {
-    size_t count = group_count(tiles);
-    return tiles / count + (group < tiles % count);
+    return block->tiles / block->groups + (group < block->tiles % block->groups);
 }
+
+/* A row of IN columns that is not there. */
+INLINE size_t zeros_floats(size_t channels) { return IN * channels; }
 
 void KERNEL(ood_winograd_input)(const struct winograd_block *block);
 void KERNEL(ood_winograd_products)(const struct winograd_block *block);
 void KERNEL(ood_winograd_output)(const struct winograd_block *block);
 
-/* Bᵀ·d */
-INLINE void transform_input(vec out[IN], const vec d[IN])
+/* Bᵀ·d, two rows at a time: those of the points ±p (q is the other), which share their halves, from d[1] to d[4] … */
+INLINE void input_pair(vec *plus, vec *minus, const vec d[IN], double p, double q)
 {
-    const float a = (float)POINT_A, b = (float)POINT_B;
-    const vec a2 = splat(-a * a), b2 = splat(-b * b), a2_b2 = splat(a * a * b * b), sum = splat(-(a * a + b * b));
-    vec even_a = multiply_add(b2, d[2], d[4]), odd_a = multiply_add(b2, d[1], d[3]);
-    vec even_b = multiply_add(a2, d[2], d[4]), odd_b = multiply_add(a2, d[1], d[3]);
-    out[0] = multiply_add(a2_b2, d[0], multiply_add(sum, d[2], d[4]));
-    out[1] = multiply_add(splat(a), odd_a, even_a);
-    out[2] = multiply_add(splat(-a), odd_a, even_a);
-    out[3] = multiply_add(splat(b), odd_b, even_b);
-    out[4] = multiply_add(splat(-b), odd_b, even_b);
-    out[5] = multiply_add(a2_b2, d[1], multiply_add(sum, d[3], d[5]));
+    const vec q2 = splat((float)(-q * q));
+    vec even = multiply_add(q2, d[2], d[4]), odd = multiply_add(q2, d[1], d[3]);
+    *plus = multiply_add(splat((float)p), odd, even);
+    *minus = multiply_add(splat((float)-p), odd, even);
 }
 
-/* Aᵀ·m */
-INLINE void transform_output(vec out[OUT], const vec m[IN])
+/* … and those of 0 and infinity. */
+INLINE void input_ends(vec *zero, vec *infinity, const vec d[IN])
 {
-    const float a = (float)POINT_A, b = (float)POINT_B;
-    vec sum_a = m[1] + m[2], difference_a = m[1] - m[2], sum_b = m[3] + m[4], difference_b = m[3] - m[4];
-    out[0] = m[0] + sum_a + sum_b;
-    out[1] = multiply_add(splat(b), difference_b, splat(a) * difference_a);
-    out[2] = multiply_add(splat(b * b), sum_b, splat(a * a) * sum_a);
-    out[3] = multiply_add(splat(b * b * b), difference_b, multiply_add(splat(a * a * a), difference_a, m[5]));
+    const vec product = splat((float)(POINT_A * POINT_A * POINT_B * POINT_B));
+    const vec sum = splat((float)-(POINT_A * POINT_A + POINT_B * POINT_B));
+    *zero = multiply_add(product, d[0], multiply_add(sum, d[2], d[4]));
+    *infinity = multiply_add(product, d[1], multiply_add(sum, d[3], d[5]));
+}
+
+/* Aᵀ·m, two rows at a time: the even ones from m[0] to m[4] … */
+INLINE void output_even(vec *zero, vec *two, const vec m[IN])
+{
+    vec a = m[1] + m[2], b = m[3] + m[4];
+    *zero = m[0] + a + b;
+    *two = multiply_add(splat((float)(POINT_B * POINT_B)), b, splat((float)(POINT_A * POINT_A)) * a);
+}
+
+/* … and the odd ones from m[1] to m[5]. */
+INLINE void output_odd(vec *one, vec *three, const vec m[IN])
+{
+    vec a = m[1] - m[2], b = m[3] - m[4];
+    *one = multiply_add(splat((float)POINT_B), b, splat((float)POINT_A) * a);
+    *three = multiply_add(splat((float)(POINT_B * POINT_B * POINT_B)), b,
+                          multiply_add(splat((float)(POINT_A * POINT_A * POINT_A)), a, m[5]));
 }
 
 #endif

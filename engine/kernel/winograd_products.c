@@ -6,9 +6,10 @@
 INLINE void register_tile(float *m, const float *v, const float *u, size_t channels, size_t tiles, size_t width)
 {
     vec sum[TILES * 2];
-    UNROLL for (size_t i = 0; i < tiles * width; i++)
-        sum[i] = (vec){ 0 };
-    for (; channels >= VECTOR; channels -= VECTOR, v += tiles * VECTOR)
+    UNROLL for (size_t t = 0; t < tiles; t++)
+        UNROLL for (size_t k = 0; k < width; k++)
+            sum[t * width + k] = (vec){ 0 };
+    for (; channels >= VECTOR; channels -= VECTOR, v += V_CHANNELS)
         for (size_t lane = 0; lane < VECTOR; lane += 4, u += 4 * width * VECTOR)
             UNROLL for (size_t l = 0; l < 4; l++) {
                 vec columns[2];
@@ -26,8 +27,9 @@ INLINE void register_tile(float *m, const float *v, const float *u, size_t chann
             UNROLL for (size_t k = 0; k < width; k++)
                 sum[t * width + k] = multiply_add(value, load(u + k * VECTOR), sum[t * width + k]);
         }
-    UNROLL for (size_t i = 0; i < tiles * width; i++)
-        store(m + i * VECTOR, sum[i]);
+    UNROLL for (size_t t = 0; t < tiles; t++)
+        UNROLL for (size_t k = 0; k < width; k++)
+            store(m + (t * width + k) * VECTOR, sum[t * width + k]);
 }
 
 typedef void tile_function(float *m, const float *v, const float *u, size_t channels);
@@ -51,20 +53,18 @@ static tile_function *const tile_functions[][2] = {
 
 void KERNEL(ood_winograd_products)(const struct winograd_block *block)
 {
-    const size_t channels = block->call->shape->channels, groups = group_count(block->tiles);
-    for (size_t plane = 0; plane < PLANES; plane++) {
-        const float *u = block->call->weights + plane * block->u_plane;
-        float *m = block->m + plane * block->m_plane;
-        for (size_t k = 0; k < block->out_vectors; k += 2) {
-            const size_t width = block->out_vectors - k < 2 ? 1 : 2;
-            const float *v = block->v + plane * block->v_plane;
-            for (size_t group = 0; group < groups; group++) {
-                const size_t tiles = group_size(block->tiles, group);
-                tile_functions[tiles - 1][width - 1](m, v, u, channels);
-                m += tiles * width * VECTOR;
-                v += tiles * block->in_vectors * VECTOR;
+    const size_t channels = block->call->shape->channels;
+    const float *u = block->call->weights;
+    for (size_t plane = 0; plane < PLANES; plane++)
+        for (size_t panel = 0; panel < block->panels; panel++) {
+            const size_t width = block->out_vectors - 2 * panel < 2 ? 1 : 2;
+            const float *v = block->v + plane * V_PLANE;
+            float *m = block->m + panel * block->groups * M_GROUP + plane * M_PLANE;
+            for (size_t group = 0; group < block->groups; group++) {
+                tile_functions[group_size(block, group) - 1][width - 1](m, v, u, channels);
+                m += M_GROUP;
+                v += block->in_vectors * V_CHANNELS;
             }
             u += channels * width * VECTOR;
         }
-    }
 }

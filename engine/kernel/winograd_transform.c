@@ -11,11 +11,11 @@ static struct place place_of(const struct winograd_block *block, size_t tile)
 
 /* ---- first ---- */
 
-/* What a tile reads: row i from rows[i] on, `step` floats from one column to the next. Columns outside first … end - 1 are
- * zero; rows outside the map read the block's zeros with step 0. */
+/* What a tile reads: rows[i] is the first column of row i (of the block's zeros, where the row lies outside the map). Columns
+ * outside first … end - 1 lie outside the map, the rows begin with column `first`. */
 struct window {
     const float *rows[IN];
-    size_t steps[IN];
+    size_t step;                             /* floats from one column to the next */
     size_t first, end;
     bool whole;
 };
@@ -36,9 +36,9 @@ static void find_window(const struct winograd_block *block, struct place place, 
     clip(place.row, shape->pad_top, shape->height, &first_row, &end_row);
     clip(place.column, shape->pad_left, shape->width, &window->first, &window->end);
     window->whole = first_row == 0 && end_row == IN && window->first == 0 && window->end == IN;
+    window->step = shape->channels;
     for (size_t i = 0; i < IN; i++) {
         const bool inside = i >= first_row && i < end_row && window->first < window->end;
-        window->steps[i] = inside ? shape->channels : 0;
         window->rows[i] = !inside ? block->zeros
                                   : block->call->source +
                                         ((place.picture * shape->height + place.row + i - shape->pad_top) * shape->width +
@@ -46,58 +46,95 @@ static void find_window(const struct winograd_block *block, struct place place, 
     }
 }
 
-/* One vector of channels of a tile, the window's rows told by pointers. count < VECTOR: the last channels; what stands in the
- * lanes behind is not read by anyone. whole and part are constants where this is inlined. */
-INLINE void input_tile(float *v, size_t plane, const struct window *window, size_t channel, size_t count, bool whole, bool part)
+/* How a vector of a tile's channels is read. Constants where this is inlined but for count. */
+struct reading { bool whole, part; size_t channel, count; };
+
+/* Column j of rows from … to - 1, zeros where it lies outside; steps to the next column. */
+INLINE void load_column(vec d[IN], const float *rows[IN], const struct window *window, size_t j, size_t from, size_t to,
+                        struct reading reading)
 {
-    vec half[IN][IN];
+    const bool inside = reading.whole || (j >= window->first && j < window->end);
+    UNROLL for (size_t i = from; i < to; i++) {
+        d[i] = !inside ? (vec){ 0 } : reading.part ? load_part(rows[i], reading.count, 0) : load(rows[i]);
+        rows[i] += inside ? window->step : 0;
+    }
+}
+
+/* Six vectors along a row into its six planes. */
+INLINE void store_row(float *v, const vec half[IN])
+{
+    vec out[IN];
+    input_ends(&out[0], &out[5], half);
+    input_pair(&out[1], &out[2], half, POINT_A, POINT_B);
+    input_pair(&out[3], &out[4], half, POINT_B, POINT_A);
+    UNROLL for (size_t j = 0; j < IN; j++)
+        store(v + j * V_PLANE, out[j]);
+}
+
+enum rows { ENDS, PAIR_A, PAIR_B };
+
+/* Two rows of Bᵀ·d·B: first down the columns, then along the two rows, which fit the registers. Reading the source again for
+ * each two rows is cheaper than a copy of all six half way. */
+INLINE void input_rows(float *v, const struct window *window, enum rows which, struct reading reading)
+{
+    vec half[2][IN];
     const float *rows[IN];
-    const size_t first = whole ? 0 : window->first, end = whole ? IN : window->end;
-    for (size_t i = 0; i < IN; i++)
-        rows[i] = window->rows[i] + channel;
-    if (!whole)
-        for (size_t i = 0; i < IN; i++)
-            for (size_t j = 0; j < IN; j++)
-                half[i][j] = (vec){ 0 };
-    for (size_t j = first; j < end; j++) {
-        vec in[IN], out[IN];
-        UNROLL for (size_t i = 0; i < IN; i++) {
-            in[i] = part ? load_part(rows[i], count, 0) : load(rows[i]);
-            rows[i] += whole ? window->steps[0] : window->steps[i];
+    const size_t from = which == ENDS ? 0 : 1, to = which == ENDS ? IN : IN - 1;
+    UNROLL for (size_t i = from; i < to; i++)
+        rows[i] = window->rows[i] + reading.channel;
+    UNROLL for (size_t j = 0; j < IN; j++) {
+        vec d[IN];
+        load_column(d, rows, window, j, from, to, reading);
+        if (which == ENDS)
+            input_ends(&half[0][j], &half[1][j], d);
+        else if (which == PAIR_A)
+            input_pair(&half[0][j], &half[1][j], d, POINT_A, POINT_B);
+        else
+            input_pair(&half[0][j], &half[1][j], d, POINT_B, POINT_A);
+    }
+    const size_t first = which == ENDS ? 0 : which == PAIR_A ? 1 : 3, second = which == ENDS ? IN - 1 : first + 1;
+    store_row(v + first * IN * V_PLANE, half[0]);
+    store_row(v + second * IN * V_PLANE, half[1]);
+}
+
+/* One vector of channels of a tile into its place on the 36 planes. Lanes behind the last channel are read by no one. */
+INLINE void input_tile(float *v, const struct window *window, struct reading reading)
+{
+    input_rows(v, window, ENDS, reading);
+    input_rows(v, window, PAIR_A, reading);
+    input_rows(v, window, PAIR_B, reading);
+}
+
+#define LINE 16                              /* floats of a cache line */
+
+/* All channels of a group's tiles, so ordered that lines of the source and of V are read and written whole. */
+static void input_group(float *v, const struct window *windows, size_t tiles, size_t channels)
+{
+    for (size_t line = 0; line < channels; line += LINE)
+        for (size_t t = 0; t < tiles; t++) {
+            size_t c = line;
+            for (; c < line + LINE && c + VECTOR <= channels; c += VECTOR) {
+                float *to = v + c / VECTOR * V_CHANNELS + t * VECTOR;
+                if (windows[t].whole)
+                    input_tile(to, &windows[t], (struct reading){ true, false, c, VECTOR });
+                else
+                    input_tile(to, &windows[t], (struct reading){ false, false, c, VECTOR });
+            }
+            if (c < line + LINE && c < channels)
+                input_tile(v + c / VECTOR * V_CHANNELS + t * VECTOR, &windows[t], (struct reading){ false, true, c, channels - c });
         }
-        transform_input(out, in);
-        UNROLL for (size_t i = 0; i < IN; i++)
-            half[i][j] = out[i];
-    }
-    for (size_t i = 0; i < IN; i++) {
-        vec out[IN];
-        transform_input(out, half[i]);
-        UNROLL for (size_t j = 0; j < IN; j++)
-            store(v + (i * IN + j) * plane, out[j]);
-    }
 }
 
 void KERNEL(ood_winograd_input)(const struct winograd_block *block)
 {
-    const size_t channels = block->call->shape->channels;
     float *v = block->v;
     size_t tile = 0;
-    for (size_t group = 0; group < group_count(block->tiles); group++) {
-        const size_t tiles = group_size(block->tiles, group);
-        for (size_t t = 0; t < tiles; t++, tile++) {
-            struct window window;
-            find_window(block, place_of(block, tile), &window);
-            float *to = v + t * VECTOR;
-            size_t c = 0;
-            for (; c + VECTOR <= channels; c += VECTOR, to += tiles * VECTOR)
-                if (window.whole)
-                    input_tile(to, block->v_plane, &window, c, VECTOR, true, false);
-                else
-                    input_tile(to, block->v_plane, &window, c, VECTOR, false, false);
-            if (c < channels)
-                input_tile(to, block->v_plane, &window, c, channels - c, false, true);
-        }
-        v += tiles * block->in_vectors * VECTOR;
+    for (size_t group = 0; group < block->groups; group++, v += block->in_vectors * V_CHANNELS) {
+        const size_t tiles = group_size(block, group);
+        struct window windows[TILES];
+        for (size_t t = 0; t < tiles; t++)
+            find_window(block, place_of(block, tile++), &windows[t]);
+        input_group(v, windows, tiles, block->call->shape->channels);
     }
 }
 
@@ -117,59 +154,79 @@ INLINE void apply(vec v[OUT], const struct ood_unary_step *steps, size_t count)
         apply_any(v, steps, count);
 }
 
-/* One vector of out channels of a tile: m at its plane 0, `at` the place of its first element in destination and sum; rows ×
- * columns of the tile exist. */
-INLINE void output_tile(const struct winograd_block *block, const float *m, vec bias, size_t at, size_t rows, size_t columns,
-                        size_t count)
+/* Where a tile's outputs go; rows and columns: those that exist. Constants where this is inlined, but for `at`. */
+struct writing { size_t at, rows, columns, count; };
+
+/* A row of outputs of one vector of out channels: bias, steps, sum, steps. */
+INLINE void finish_row(const struct winograd_block *block, const vec half[IN], vec bias, size_t i, struct writing w)
 {
     const struct ood_winograd_call *call = block->call;
-    const size_t pixel = call->shape->out_channels, row = block->out_width * pixel;
-    vec half[OUT][IN];
-    for (size_t j = 0; j < IN; j++) {
-        vec in[IN], out[OUT];
-        UNROLL for (size_t i = 0; i < IN; i++)
-            in[i] = load(m + (i * IN + j) * block->m_plane);
-        transform_output(out, in);
-        UNROLL for (size_t i = 0; i < OUT; i++)
-            half[i][j] = out[i];
-    }
-    for (size_t i = 0; i < rows; i++, at += row) {
-        vec out[OUT];
-        transform_output(out, half[i]);
+    const size_t pixel = call->shape->out_channels, at = w.at + i * block->out_width * pixel;
+    vec out[OUT];
+    if (i >= w.rows)
+        return;
+    output_even(&out[0], &out[2], half);
+    output_odd(&out[1], &out[3], half);
+    UNROLL for (size_t j = 0; j < OUT; j++)
+        out[j] = out[j] + bias;
+    apply(out, call->steps, call->sum_at);
+    if (call->sum != NULL)
         UNROLL for (size_t j = 0; j < OUT; j++)
-            out[j] = out[j] + bias;
-        apply(out, call->steps, call->sum_at);
-        if (call->sum != NULL)
-            for (size_t j = 0; j < columns; j++)
-                out[j] = out[j] + (count < VECTOR ? load_part(call->sum + at + j * pixel, count, 0)
-                                                  : load(call->sum + at + j * pixel));
-        apply(out, call->steps + call->sum_at, call->step_count - call->sum_at);
-        for (size_t j = 0; j < columns; j++)
-            if (count < VECTOR)
-                store_part(call->destination + at + j * pixel, count, out[j]);
+            if (j < w.columns)
+                out[j] = out[j] + (w.count < VECTOR ? load_part(call->sum + at + j * pixel, w.count, 0)
+                                                    : load(call->sum + at + j * pixel));
+    apply(out, call->steps + call->sum_at, call->step_count - call->sum_at);
+    UNROLL for (size_t j = 0; j < OUT; j++)
+        if (j < w.columns && w.count < VECTOR)
+            store_part(call->destination + at + j * pixel, w.count, out[j]);
+        else if (j < w.columns)
+            store(call->destination + at + j * pixel, out[j]);
+}
+
+/* Aᵀ·M·A: down the columns, two rows of the four at a time, then along each. m: plane 0 of the vector. */
+INLINE void output_tile(const struct winograd_block *block, const float *m, vec bias, struct writing w)
+{
+    vec half[2][IN];
+    UNROLL for (size_t odd = 0; odd < 2; odd++) {
+        UNROLL for (size_t j = 0; j < IN; j++) {
+            vec in[IN];
+            UNROLL for (size_t i = odd; i < IN - 1 + odd; i++)
+                in[i] = load(m + (i * IN + j) * M_PLANE);
+            if (odd == 0)
+                output_even(&half[0][j], &half[1][j], in);
             else
-                store(call->destination + at + j * pixel, out[j]);
+                output_odd(&half[0][j], &half[1][j], in);
+        }
+        finish_row(block, half[0], bias, odd, w);
+        finish_row(block, half[1], bias, odd + 2, w);
+    }
+}
+
+/* A tile's outputs. m: the tile's place in the first panel of its group. */
+static void output_channels(const struct winograd_block *block, const float *m, size_t t, struct place place)
+{
+    const struct ood_winograd_call *call = block->call;
+    const size_t channels = call->shape->out_channels;
+    const size_t rows = block->out_height - place.row < OUT ? block->out_height - place.row : OUT;
+    const size_t columns = block->out_width - place.column < OUT ? block->out_width - place.column : OUT;
+    const size_t at = ((place.picture * block->out_height + place.row) * block->out_width + place.column) * channels;
+    for (size_t k = 0; k < block->out_vectors; k++) {
+        const size_t width = block->out_vectors - k / 2 * 2 < 2 ? 1 : 2;
+        const size_t count = channels - k * VECTOR < VECTOR ? channels - k * VECTOR : VECTOR;
+        const float *from = m + k / 2 * block->groups * M_GROUP + (t * width + k % 2) * VECTOR;
+        const vec bias = call->bias == NULL ? (vec){ 0 } : count < VECTOR ? load_part(call->bias + k * VECTOR, count, 0)
+                                                                         : load(call->bias + k * VECTOR);
+        if (rows == OUT && columns == OUT && count == VECTOR)
+            output_tile(block, from, bias, (struct writing){ at + k * VECTOR, OUT, OUT, VECTOR });
+        else
+            output_tile(block, from, bias, (struct writing){ at + k * VECTOR, rows, columns, count });
     }
 }
 
 void KERNEL(ood_winograd_output)(const struct winograd_block *block)
 {
-    const struct ood_winograd_call *call = block->call;
-    const size_t out_channels = call->shape->out_channels;
-    for (size_t tile = 0; tile < block->tiles; tile++) {
-        const struct place place = place_of(block, tile);
-        const size_t rows = block->out_height - place.row < OUT ? block->out_height - place.row : OUT;
-        const size_t columns = block->out_width - place.column < OUT ? block->out_width - place.column : OUT;
-        size_t at = ((place.picture * block->out_height + place.row) * block->out_width + place.column) * out_channels;
-        for (size_t k = 0; k < block->out_vectors; k++) {
-            const size_t panel = k / 2, width = block->out_vectors - 2 * panel < 2 ? 1 : 2;
-            const float *m = block->m + (panel * 2 * block->tiles + tile * width + k % 2) * VECTOR;
-            const size_t count = out_channels - k * VECTOR < VECTOR ? out_channels - k * VECTOR : VECTOR;
-            const vec bias = call->bias == NULL ? (vec){ 0 } : load_part(call->bias + k * VECTOR, count, 0);
-            if (rows == OUT && columns == OUT && count == VECTOR)
-                output_tile(block, m, bias, at + k * VECTOR, OUT, OUT, VECTOR);
-            else
-                output_tile(block, m, bias, at + k * VECTOR, rows, columns, count);
-        }
-    }
+    size_t tile = 0;
+    for (size_t group = 0; group < block->groups; group++)
+        for (size_t t = 0; t < group_size(block, group); t++)
+            output_channels(block, block->m + group * M_GROUP, t, place_of(block, tile++));
 }
