@@ -6,6 +6,10 @@
 
 #include "plan/builder.h"
 
+/* OpenMP's two calls, of libgomp which oneDNN links; clang has no omp.h without a package of its own. */
+void omp_set_num_threads(int threads);
+int omp_get_max_threads(void);
+
 /* "2.6.3" and the instruction set in use ("AVX-512 with BF16"). */
 void ood_dnnl_describe(char *text, size_t size);
 

@@ -1,5 +1,4 @@
 /* From an ONNX file to plans for each batch size: read, tap, simplify, lower, place. Read-only once made. */
-#include <omp.h>
 #include <string.h>
 
 #include "plan/builder_internal.h"

@@ -1,9 +1,9 @@
 /* A run: one thread's arena and the oneDNN memory objects that point into it, made once, so that running is a loop. */
-#include <omp.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "plan/builder_internal.h"
+#include "plan/dnnl.h"
 
 /* A step with its addresses. */
 struct bound_step {

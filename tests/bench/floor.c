@@ -5,13 +5,13 @@
  *
  * One line, tab separated: floor, layout and kernel of the most convolutions, threads, batch, pictures/s median, best. */
 #include <math.h>
-#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "plan/dnnl.h"
 #include "base/number.h"
 
 struct layer { int in, out, size, kernel, stride, count; };        /* size: of the source */

@@ -6,13 +6,13 @@
  *
  * S seconds a case. A line a case, tab separated: name, batch, oneDNN direct ms, oneDNN Winograd ms, ours ms, ours GFLOP/s
  * (direct count), direct / ours and oneDNN Winograd / ours (medians of the rounds' ratios; - where not offered). */
-#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "plan/dnnl.h"
 #include "base/number.h"
 #include "kernel/winograd.h"
 
