@@ -43,21 +43,42 @@ INLINE vec load(const float *p) { return *(const vec_unaligned *)p; }
 INLINE void store(float *p, vec v) { *(vec_unaligned *)p = v; }
 INLINE vec splat(float x) { return x - (vec){ 0 }; }
 
-/* The first n < VECTOR floats of p, the rest `fill`. */
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* n lanes set, VECTOR - n not. */
+INLINE __m256i first_lanes(size_t n)
+{
+    static const int lanes[2 * VECTOR] = { -1, -1, -1, -1, -1, -1, -1, -1 };
+    return _mm256_loadu_si256((const __m256i_u *)(lanes + VECTOR - n));
+}
+#endif
+
+/* The first n < VECTOR floats of p, the rest `fill`. No byte behind them is touched. */
 INLINE vec load_part(const float *p, size_t n, float fill)
 {
+#if defined(__AVX512F__)
+    return (vec)_mm512_mask_loadu_ps((__m512)splat(fill), (__mmask16)((1u << n) - 1), p);
+#elif defined(__AVX2__)
+    return (vec)_mm256_blendv_ps((__m256)splat(fill), _mm256_maskload_ps(p, first_lanes(n)), (__m256)first_lanes(n));
+#else
     float padded[VECTOR];
     for (size_t i = 0; i < VECTOR; i++)
         padded[i] = fill;
     memcpy(padded, p, n * sizeof *p);
     return load(padded);
+#endif
 }
 
 INLINE void store_part(float *p, size_t n, vec v)
 {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#elif defined(__AVX2__)
+    _mm256_maskstore_ps(p, first_lanes(n), (__m256)v);
+#else
     float padded[VECTOR];
     store(padded, v);
     memcpy(p, padded, n * sizeof *p);
+#endif
 }
 
 /* a where the mask's bits are set, else b. */

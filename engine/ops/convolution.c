@@ -1,8 +1,9 @@
-/* Conv (ONNX opset 1, 11): 2-D. Channels last; direct kernels of oneDNN. */
+/* Conv (ONNX opset 1, 11): 2-D. Channels last; direct kernels of oneDNN, or our Winograd kernel where the model asks for it. */
 #include <string.h>
 
 #include "ops/ops.h"
 #include "ops/window.h"
+#include "ops/winograd_internal.h"
 
 static bool conv_check(const struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
 {
@@ -68,36 +69,30 @@ static void run_copy(const void *state, void *const *memory)
     memcpy(memory[1], memory[0], ((const struct copy *)state)->bytes);
 }
 
-/* Where the result goes. With a sum, the kernel adds into what lies there: over the operand's own memory if this is its last
- * reader and the kernel does not read it as its source as well, else over a copy. */
-static bool place_destination(struct ood_builder *builder, const struct ood_node *node, struct ood_operand source,
-                              struct ood_operand *out, struct ood_error *err)
+/* Where the result goes: over the first sum's memory if this node is its last reader and does not read it as its source as
+ * well (and no later sum needs it). *sum is set where there is one. */
+static bool place_destination(struct ood_builder *builder, const struct ood_node *node, const struct ood_posts *posts,
+                              struct ood_operand source, struct ood_operand *sum, struct ood_operand *out, struct ood_error *err)
 {
-    uint32_t sum = OOD_NONE;
-    for (size_t i = 0; i < node->post_count; i++)
-        if (node->posts[i].kind == OOD_POST_SUM)
-            sum = node->posts[i].value;
-    if (sum == OOD_NONE)
+    if (posts->sum_count == 0)
         return ood_builder_output(builder, node->outputs[0], OOD_NHWC, out, err);
-    struct ood_operand operand;
-    bool shared = false;
-    if (!ood_builder_input(builder, sum, OOD_NHWC, &operand, err))
-        return false;
-    if (operand.buffer == OOD_NONE || operand.buffer == source.buffer) {
-        if (!ood_builder_output(builder, node->outputs[0], OOD_NHWC, out, err))
+    return ood_builder_input(builder, posts->sums[0], OOD_NHWC, sum, err) &&
+           ood_posts_output(builder, node, posts, 1, posts->sums, sum, sum->buffer == source.buffer ? 0 : 1, OOD_NHWC, out, err);
+}
+
+/* oneDNN's kernel, which adds into what lies in the destination: the first sum, copied there unless it is there. */
+static bool lower_direct(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts,
+                         struct ood_operand sum, struct ood_error *err)
+{
+    if (posts->sum_count > 0 && sum.buffer != spec->destination.buffer) {
+        struct copy state = { ood_posts_count(builder, spec->node->outputs[0]) * sizeof(float) };
+        struct ood_operand operands[] = { sum, spec->destination };
+        struct ood_step_spec step = { .node = spec->node, .kernel = "own:copy", .run = run_copy, .state = &state,
+                                      .state_size = sizeof state, .operands = operands, .operand_count = 2 };
+        if (!ood_builder_step(builder, &step, err))
             return false;
-    } else if (!ood_builder_output_over(builder, node->outputs[0], sum, OOD_NHWC, out, &shared, err))
-        return false;
-    if (shared)
-        return true;
-    struct ood_shape shape = ood_builder_shape(builder, node->outputs[0]);
-    struct copy state = { sizeof(float) };
-    for (size_t i = 0; i < shape.rank; i++)
-        state.bytes *= (size_t)shape.dims[i];
-    struct ood_operand operands[] = { operand, *out };
-    struct ood_step_spec step = { .node = node, .kernel = "own:copy", .run = run_copy, .state = &state, .state_size = sizeof state,
-                                  .operands = operands, .operand_count = 2 };
-    return ood_builder_step(builder, &step, err);
+    }
+    return ood_builder_convolution_direct(builder, spec, err);
 }
 
 static bool conv_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
@@ -110,16 +105,21 @@ static bool conv_lower(struct ood_builder *builder, const struct ood_node *node,
         .node = node, .batch = (size_t)x.dims[0], .channels = (size_t)x.dims[1], .height = (size_t)x.dims[2], .width = (size_t)x.dims[3],
         .out_channels = (size_t)weights->shape.dims[0], .groups = (size_t)ood_node_int(node, "group", 1), .weights = weights
     };
+    struct ood_operand sum = { OOD_NONE, NULL };
+    struct ood_posts posts;
     float *made;
+    ood_posts_read(node, &posts);
     if (!ood_window_read(node, &weights->shape.dims[2], &spec.window, err) ||
         !ood_window_output(node, &spec.window, &x.dims[2], out, err) ||
         !ood_builder_input(builder, node->inputs[0], OOD_NHWC, &spec.source, err) ||
-        !place_destination(builder, node, spec.source, &spec.destination, err) ||
+        !place_destination(builder, node, &posts, spec.source, &sum, &spec.destination, err) ||
         !whole_bias(builder, node, spec.out_channels, &spec.bias, &made, err))
         return false;
     spec.out_height = (size_t)out[0];
     spec.out_width = (size_t)out[1];
-    bool done = ood_builder_convolution_direct(builder, &spec, err);
+    bool done = ood_winograd_serves(builder, &spec) ? ood_winograd_lower(builder, &spec, &posts, sum, err)
+                                                    : lower_direct(builder, &spec, &posts, sum, err);
+    done = done && ood_posts_sums(builder, node, &posts, 1, spec.destination, OOD_NHWC, err);
     ood_free(made);
     return done;
 }

@@ -135,10 +135,15 @@ static bool fill_bias(void *memory, const void *context, struct ood_error *err)
 
 /* ---- what follows ---- */
 
+/* Up to the second sum: a sum adds what lay in the destination, and there lay only one tensor. */
 static bool append_posts(const struct ood_node *node, dnnl_post_ops_t posts, struct ood_error *err)
 {
+    size_t sums = 0;
     for (size_t i = 0; i < node->post_count; i++) {
         const struct ood_post *post = &node->posts[i];
+        sums += post->kind == OOD_POST_SUM;
+        if (sums > 1)
+            return true;
         dnnl_status_t status = dnnl_invalid_arguments;
         switch (post->kind) {
         case OOD_POST_RELU:

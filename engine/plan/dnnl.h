@@ -25,7 +25,8 @@ struct ood_window {                          /* rows first, then columns */
 };
 
 /* A direct 2-D convolution, nhwc to nhwc. weights: the constant [O, I/groups, kh, kw]; bias: [O] or NULL (borrowed for the call).
- * posts are the node's: OOD_POST_SUM's operand must already lie in dst. source, dst: nhwc operands. */
+ * posts are the node's up to the second OOD_POST_SUM, with which the caller goes on; the first one's operand must already lie
+ * in dst. source, dst: nhwc operands. */
 struct ood_convolution_spec {
     const struct ood_node *node;
     size_t batch, channels, height, width;               /* of the source */

@@ -16,7 +16,7 @@ struct ood_model_options {
     size_t batch;                            /* the most a plan takes; 0: 8. Plans are made for 1, 2, 4, …, batch */
     int64_t only_batch;                      /* one plan, for exactly this batch; 0: as above */
     unsigned passes;                         /* 0: OOD_PASS_ALL; else the passes to run, for tests; OOD_PASS_NONE: none */
-    enum ood_convolution convolution;        /* AUTO: as WINOGRAD where built */
+    enum ood_convolution convolution;        /* AUTO: as DIRECT */
 };
 #define OOD_PASS_NONE (1u << 31)
 

@@ -30,6 +30,7 @@ static const struct op_case cases[] = {
     { "Conv Clip, opset 7", "c = Conv(x, w); y = Clip(c) min=-0.5 max=1.5", "x=N,3,6,6 w=8,3,3,3", NULL, 7, NULL },
     { "Conv Clip above only", "c = Conv(x, w); y = Clip(c, -, hi)", "x=N,3,6,6 w=8,3,3,3 hi=(1)", NULL, 13, NULL },
     { "Conv Relu Clip", "c = Conv(x, w); r = Relu(c); y = Clip(r, lo, hi)", "x=N,3,6,6 w=8,3,3,3 lo=(0.5) hi=(1)", NULL, 13, NULL },
+    { "Conv two sums", "c = Conv(x, w) pads=1,1,1,1; a = Add(c, z); r = Relu(a); y = Add(r, u)", "x=N,3,6,6 w=8,3,3,3 z=N,8,6,6 u=N,8,6,6", NULL, 0, NULL },
     { "Conv Relu read twice", "c = Conv(x, w) pads=1,1,1,1; r = Relu(c); y = Add(c, r)", "x=N,3,6,6 w=8,3,3,3", NULL, 0, NULL },
     { "Conv channel bias", "c = Conv(x, w); y = Add(c, b)", "x=N,3,6,6 w=8,3,3,3 b=8,1,1", NULL, 0, NULL },
     { "Conv channel bias in front, Relu", "c = Conv(x, w); a = Add(b, c); y = Relu(a)", "x=N,3,6,6 w=8,3,3,3 b=1,8,1,1", NULL, 0, NULL },

@@ -367,8 +367,20 @@ static struct ood_tensor *run_reference(const struct network *network, size_t fi
 
 /* ---- comparing ---- */
 
-static void compare(const struct ood_tensor *expected, const void *found, bool exact, const char *how, size_t batch)
+enum closeness { EXACT, CLOSE, CLOSE_TO_LARGEST };
+
+/* CLOSE_TO_LARGEST: Winograd's error is that of a tile's largest values. */
+static double allowed(const struct ood_tensor *expected, enum closeness closeness)
 {
+    double largest = 1;
+    for (size_t i = 0; closeness == CLOSE_TO_LARGEST && expected->type == OOD_FLOAT32 && i < expected->count; i++)
+        largest = fmax(largest, fabs((double)ood_f32(expected)[i]));
+    return 1e-5 * largest;
+}
+
+static void compare(const struct ood_tensor *expected, const void *found, enum closeness closeness, const char *how, size_t batch)
+{
+    const double absolute = allowed(expected, closeness);
     for (size_t i = 0; i < expected->count; i++) {
         size_t size = ood_type_size(expected->type);
         bool same = memcmp((const char *)found + i * size, (const char *)expected->data + i * size, size) == 0;
@@ -378,12 +390,12 @@ static void compare(const struct ood_tensor *expected, const void *found, bool e
             continue;
         }
         double a = (double)((const float *)found)[i], b = (double)ood_f32(expected)[i], d = a > b ? a - b : b - a;
-        if (!(same || (!exact && (a == b || d <= 1e-5 + 1e-4 * (b < 0 ? -b : b)))))
+        if (!(same || (closeness != EXACT && (a == b || d <= absolute + 1e-4 * (b < 0 ? -b : b)))))
             fail_msg("%s, batch %zu: element %zu is %.9g, expected %.9g", how, batch, i, a, b);
     }
 }
 
-struct running { const struct network *network; struct ood_model *model; struct ood_run *run; const char *how; bool exact; };
+struct running { const struct network *network; struct ood_model *model; struct ood_run *run; const char *how; enum closeness closeness; };
 
 static const void *execute(const struct running *running, size_t first, size_t batch)
 {
@@ -409,7 +421,7 @@ static void check_batch(const struct running *running, size_t first, size_t batc
                  ood_shape_print(&expected->shape, b));
     assert_int_equal(ood_model_output_type(running->model, 0), expected->type);
     const char *found = execute(running, first, batch);
-    compare(expected, found, running->exact, running->how, batch);
+    compare(expected, found, running->closeness, running->how, batch);
     size_t bytes = expected->count * ood_type_size(expected->type) / batch;
     for (size_t i = 0; alone != NULL && i < batch && bytes > 0; i++)
         if (memcmp(found + i * bytes, (const char *)alone->data + (first + i) * bytes, bytes) != 0)
@@ -434,12 +446,32 @@ static struct ood_tensor *run_alone(const struct running *running)
     return alone;
 }
 
-static void check_model(const struct network *network, const struct ood_bytes *onnx, unsigned passes, size_t most, bool exact)
+static bool has_winograd(const struct ood_model *model)
 {
+    bool found = false;
+    for (size_t i = 0; i < ood_model_step_count(model, 1); i++)
+        found = found || strncmp(ood_model_step(model, 1, i).kernel, "own:winograd ", 13) == 0;
+    return found;
+}
+
+enum way { WITHOUT_PASSES, WITH_PASSES, WINOGRAD };
+
+/* Returns whether the Winograd kernel was in it; WINOGRAD where it is not: nothing is run, that was done before. */
+static bool check_model(const struct network *network, const struct ood_bytes *onnx, enum way way, size_t most, bool exact)
+{
+    static const char *const hows[] = { "without passes", "with passes", "with Winograd" };
     struct ood_error err = { 0 };
-    struct ood_model_options options = { .operators = ood_op_table, .no_taps = true, .batch = most, .passes = passes };
-    struct running running = { .network = network, .exact = exact, .how = passes == OOD_PASS_NONE ? "without passes" : "with passes" };
+    struct ood_model_options options = { .operators = ood_op_table, .no_taps = true, .batch = most,
+                                         .passes = way == WITHOUT_PASSES ? OOD_PASS_NONE : 0,
+                                         .convolution = way == WINOGRAD ? OOD_CONVOLUTION_WINOGRAD : OOD_CONVOLUTION_DIRECT };
+    struct running running = { .network = network, .how = hows[way],
+                               .closeness = way == WINOGRAD ? CLOSE_TO_LARGEST : exact ? EXACT : CLOSE };
     check_ok(running.model = ood_model_new(onnx, &options, &err));
+    const bool winograd = has_winograd(running.model);
+    if (way == WINOGRAD && !winograd) {
+        ood_model_free(running.model);
+        return false;
+    }
     check_ok(running.run = ood_run_new(running.model, &err));
     if (ood_model_most_batch(running.model) != most) {                     /* the file fixes the batch */
         check_batch(&running, 0, ood_model_most_batch(running.model), NULL);
@@ -454,6 +486,7 @@ static void check_model(const struct network *network, const struct ood_bytes *o
     }
     ood_run_free(running.run);
     ood_model_free(running.model);
+    return winograd;
 }
 
 /* ---- a case as a test ---- */
@@ -469,7 +502,9 @@ static bool is_supported(const struct ood_bytes *onnx)
     return model != NULL;
 }
 
-struct prepared { const struct op_case *row; bool exact; };
+enum demand { NONE, EXACT_BITS, USES_WINOGRAD };
+
+struct prepared { const struct op_case *row; enum demand demand; };
 
 static void run_case(void **state)
 {
@@ -490,27 +525,41 @@ static void run_case(void **state)
         if ((err.code != OOD_INVALID && err.code != OOD_UNSUPPORTED) || strstr(err.message, row->refused) == NULL)
             fail_msg("%s: %s; expected \"%s\"", ood_code_name(err.code), err.message, row->refused);
     } else if (row->refused == NULL || is_supported(&onnx)) {
-        check_model(network, &onnx, OOD_PASS_NONE, 8, prepared->exact);
-        check_model(network, &onnx, 0, 8, prepared->exact);
-        check_model(network, &onnx, 0, 3, prepared->exact);
+        const bool exact = prepared->demand == EXACT_BITS;
+        assert_false(check_model(network, &onnx, WITHOUT_PASSES, 8, exact));
+        assert_false(check_model(network, &onnx, WITH_PASSES, 8, exact));
+        check_model(network, &onnx, WITH_PASSES, 3, exact);
+        const bool winograd = check_model(network, &onnx, WINOGRAD, 8, exact);
+        if (prepared->demand == USES_WINOGRAD && !winograd)
+            fail_msg("the Winograd kernel is not used");
     }
     onnx_free(&w);
     free_network(network);
     ood_free(network);
 }
 
-int op_cases_run(const char *group, const struct op_case *cases, size_t count, bool exact)
+static int run_cases(const char *group, const struct op_case *cases, size_t count, enum demand demand)
 {
     struct CMUnitTest *tests = calloc(count, sizeof *tests);
     struct prepared *prepared = calloc(count, sizeof *prepared);
     if (tests == NULL || prepared == NULL)
         abort();
     for (size_t i = 0; i < count; i++) {
-        prepared[i] = (struct prepared){ &cases[i], exact };
+        prepared[i] = (struct prepared){ &cases[i], demand };
         tests[i] = (struct CMUnitTest){ .name = cases[i].name, .test_func = run_case, .initial_state = &prepared[i] };
     }
     int failed = _cmocka_run_group_tests(group, tests, count, NULL, NULL);
     free(tests);
     free(prepared);
     return failed;
+}
+
+int op_cases_run(const char *group, const struct op_case *cases, size_t count, bool exact)
+{
+    return run_cases(group, cases, count, exact ? EXACT_BITS : NONE);
+}
+
+int op_cases_run_winograd(const char *group, const struct op_case *cases, size_t count)
+{
+    return run_cases(group, cases, count, USES_WINOGRAD);
 }

@@ -1,5 +1,5 @@
 /* Cases for operators: a row says what to run, and running it writes a small ONNX file, compiles it with the passes on and
- * off, runs it at batch 1, 2, 3 and 8 and compares with the reference loops (tensor/reference.h); the same picture must give
+ * off, and with our Winograd kernel where that makes a difference, runs it at batch 1, 2, 3 and 8 and compares with the reference loops (tensor/reference.h); the same picture must give
  * the same bits wherever it stands in whatever batch.
  *
  * op: one operator ("MaxPool"; inputs are listed without names, attributes in their field), or a network of several
@@ -32,6 +32,9 @@ extern const char op_may_refuse[];
 /* Runs each case as a test of its own. exact: the outputs are the reference's bits; else |a-b| <= 1e-5 + 1e-4·|b|.
  * Returns the number of failures. */
 int op_cases_run(const char *group, const struct op_case *cases, size_t count, bool exact);
+
+/* The same (not exact), and the Winograd kernel must serve a convolution of each case. */
+int op_cases_run_winograd(const char *group, const struct op_case *cases, size_t count);
 
 /* The row's network as an ONNX file. Freed by free(data). */
 struct ood_bytes op_case_onnx(const struct op_case *row);

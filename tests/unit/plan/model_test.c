@@ -7,7 +7,8 @@
 #include "ops/ops.h"
 #include "plan/plan.h"
 
-struct set { struct ood_tensor *input, *output; };
+static const enum ood_convolution choices[] = { OOD_CONVOLUTION_DIRECT, OOD_CONVOLUTION_WINOGRAD };
+#define CHOICES (sizeof choices / sizeof choices[0])
 
 static struct ood_tensor *read_tensor(const char *folder, size_t set, const char *file)
 {
@@ -24,13 +25,14 @@ static struct ood_tensor *read_tensor(const char *folder, size_t set, const char
     return tensor;
 }
 
-static struct ood_model *load(const char *path, int64_t only_batch, bool taps)
+static struct ood_model *load(const char *path, int64_t only_batch, bool taps, enum ood_convolution convolution)
 {
     struct ood_error err = { 0 };
     struct ood_bytes onnx;
     if (!ood_file_read(path, (size_t)1 << 30, &onnx, &err))
         fail_msg("%s", err.message);
-    struct ood_model_options options = { .operators = ood_op_table, .no_taps = !taps, .only_batch = only_batch };
+    struct ood_model_options options = { .operators = ood_op_table, .no_taps = !taps, .only_batch = only_batch,
+                                         .convolution = convolution };
     struct ood_model *model = ood_model_new(&onnx, &options, &err);
     if (model == NULL)
         fail_msg("%s: %s", path, err.message);
@@ -39,7 +41,7 @@ static struct ood_model *load(const char *path, int64_t only_batch, bool taps)
 }
 
 /* Every recorded set of a folder within |a - b| <= 1e-4 + 1e-3 |b|, element by element. Returns how many sets there were. */
-static size_t check_recorded(const char *model_path, const char *folder)
+static size_t check_recorded(const char *model_path, const char *folder, enum ood_convolution convolution)
 {
     size_t sets = 0;
     for (;; sets++) {
@@ -49,7 +51,7 @@ static size_t check_recorded(const char *model_path, const char *folder)
             return sets;
         struct ood_tensor *output = read_tensor(folder, sets, "output_0.pb");
         assert_non_null(output);
-        struct ood_model *model = load(model_path, input->shape.dims[0], false);
+        struct ood_model *model = load(model_path, input->shape.dims[0], false, convolution);
         struct ood_run *run = ood_run_new(model, &err);
         assert_non_null(run);
         size_t batch = ood_model_plan_batch(model, (size_t)input->shape.dims[0]);
@@ -77,7 +79,8 @@ static const char *own_model(void)
 static void our_network(void **state)
 {
     (void)state;
-    assert_int_equal(check_recorded(own_model(), check_data("wrn40_2_cifar10")), 2);
+    for (size_t c = 0; c < CHOICES; c++)
+        assert_int_equal(check_recorded(own_model(), check_data("wrn40_2_cifar10"), choices[c]), 2);
 }
 
 static void shared_networks(void **state)
@@ -94,7 +97,8 @@ static void shared_networks(void **state)
         snprintf(name, sizeof name, "models/%s/model.onnx", networks[i].name);
         snprintf(path, sizeof path, "%s", check_shared(name));
         snprintf(folder, sizeof folder, "%.*s", (int)(strlen(path) - strlen("/model.onnx")), path);
-        assert_int_equal(check_recorded(path, folder), networks[i].sets);
+        for (size_t c = 0; c < CHOICES; c++)
+            assert_int_equal(check_recorded(path, folder, choices[c]), networks[i].sets);
     }
 }
 
@@ -127,12 +131,11 @@ static void *score_all(void *argument)
     return run;
 }
 
-static void same_bits(void **state)
+static void check_bits(enum ood_convolution convolution)
 {
-    (void)state;
     static float inputs[PICTURES * FLOATS];
     static struct thread one, other[2];
-    struct ood_model *model = load(own_model(), 0, true);
+    struct ood_model *model = load(own_model(), 0, true, convolution);
     for (size_t i = 0; i < PICTURES * FLOATS; i++)
         inputs[i] = (float)(i * 2654435761u % 1000) / 250 - 2;
     memcpy(inputs + 5 * FLOATS, inputs, FLOATS * sizeof(float));          /* a picture that comes twice */
@@ -156,10 +159,42 @@ static void same_bits(void **state)
     ood_model_free(model);
 }
 
+static void same_bits(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < CHOICES; c++)
+        check_bits(choices[c]);
+}
+
+/* The 3x3 convolutions of stride 1 but the first, of 3 channels; and no other step differs. */
+static void winograd_where_it_serves(void **state)
+{
+    (void)state;
+    struct ood_model *direct = load(own_model(), 0, true, OOD_CONVOLUTION_AUTO);
+    struct ood_model *winograd = load(own_model(), 0, true, OOD_CONVOLUTION_WINOGRAD);
+    for (size_t batch = 1; batch <= 8; batch *= 2) {
+        size_t served = 0, copies = 0;
+        assert_int_equal(ood_model_step_count(direct, batch), ood_model_step_count(winograd, batch));
+        for (size_t i = 0; i < ood_model_step_count(winograd, batch); i++) {
+            const struct ood_step_info ours = ood_model_step(winograd, batch, i), theirs = ood_model_step(direct, batch, i);
+            const bool is = strncmp(ours.kernel, "own:winograd ", 13) == 0;
+            served += is;
+            copies += strcmp(ours.kernel, "own:copy") == 0;
+            assert_string_equal(ours.node, theirs.node);
+            check_close(ours.flops, theirs.flops, 0, 1e-12);
+            assert_true(is || strcmp(ours.kernel, theirs.kernel) == 0);
+        }
+        assert_int_equal(served, 34);
+        assert_int_equal(copies, 0);
+    }
+    ood_model_free(direct);
+    ood_model_free(winograd);
+}
+
 static void taps_and_inspection(void **state)
 {
     (void)state;
-    struct ood_model *model = load(own_model(), 0, true);
+    struct ood_model *model = load(own_model(), 0, true, OOD_CONVOLUTION_AUTO);
     struct ood_shape features = ood_model_output_shape(model, 1);
     assert_string_equal(ood_model_output_name(model, 0), "logits");
     assert_true(features.rank == 2 && features.dims[1] == 128);
@@ -183,8 +218,8 @@ static void taps_and_inspection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(our_network), cmocka_unit_test(same_bits), cmocka_unit_test(taps_and_inspection),
-        cmocka_unit_test(shared_networks),
+        cmocka_unit_test(our_network), cmocka_unit_test(same_bits), cmocka_unit_test(winograd_where_it_serves),
+        cmocka_unit_test(taps_and_inspection), cmocka_unit_test(shared_networks),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }
