@@ -2,9 +2,10 @@
 #ifndef OODD_API_INTERNAL_H
 #define OODD_API_INTERNAL_H
 
-#include "api/api.h"
 #include <string.h>
 
+#include "api/api.h"
+#include "api/writer.h"
 #include "base/memory.h"
 
 #define API_ID_BYTES 256                /* the longest id */
@@ -64,21 +65,7 @@ bool api_multipart_parse(struct api_builder *builder, const char *content_type, 
                          struct api_error *err) OOD_MUST_CHECK;
 bool api_json_parse(struct api_builder *builder, const unsigned char *body, size_t size, struct api_error *err) OOD_MUST_CHECK;
 
-/* ---- writing JSON (writer.c) ---- */
-
-/* Text that grows. After a failed allocation nothing more is written and `failed` stays: asked once, at the end. */
-struct api_writer { char *data; size_t size, capacity; bool failed; };
-
-void api_write_bytes(struct api_writer *writer, const char *bytes, size_t size);
-#define api_write(writer, literal) api_write_bytes((writer), "" literal, sizeof(literal) - 1)
-void api_write_text(struct api_writer *writer, const char *text);            /* as it is */
-/* In quotes, escaped; what is not UTF-8 becomes U+FFFD. NULL: null. */
-void api_write_string(struct api_writer *writer, const char *text);
-void api_write_size(struct api_writer *writer, size_t value);
-void api_write_double(struct api_writer *writer, double value);              /* shortest that reads back; not finite: null */
-void api_write_float(struct api_writer *writer, float value);                /* shortest that reads back as this float */
-void api_write_bool(struct api_writer *writer, bool value);
-void api_write_seconds(struct api_writer *writer, double seconds);           /* to the microsecond; below 0: 0 */
+/* ---- writing JSON (writer.h) ---- */
 
 /* Hands the text over as an answer, or the static answer for no memory. */
 void api_answer_from_writer(struct api_writer *writer, unsigned status, struct api_answer *answer);

@@ -4,14 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/oodctl/network.h"
+#include "daemon/oodctl/inspect.h"
 #include "daemon/oodctl/oodctl.h"
 #include "ops/ops.h"
 
-struct inspect_options { size_t batch; bool profile; const char *convolution, *input_shape; };
+struct inspect_options { size_t batch; bool json, profile; const char *convolution, *input_shape; };
 
 #define FIELD(name) offsetof(struct inspect_options, name)
 static const struct ctl_option options[] = {
+    { "json", NULL, "all of it as one JSON value", CTL_FLAG, FIELD(json), 0, 0 },
     { "batch", "B", "show the plan for this batch (default: 1)", CTL_SIZE, FIELD(batch), 1, 4096 },
     { "profile", NULL, "run it and show each step's time", CTL_FLAG, FIELD(profile), 0, 0 },
     { "convolution", "KIND", "auto, direct or winograd (default: auto)", CTL_TEXT, FIELD(convolution), 0, 0 },
@@ -21,50 +22,48 @@ static const struct ctl_option options[] = {
 
 /* ---- the network as its file says ---- */
 
-struct op_count { const char *name; size_t count; };
-
 static int by_count(const void *a, const void *b)
 {
-    const struct op_count *x = a, *y = b;
+    const struct inspect_count *x = a, *y = b;
     if (x->count != y->count)
         return x->count < y->count ? 1 : -1;
     return strcmp(x->name, y->name);
 }
 
-static bool print_operators(const struct ood_graph *graph, struct ood_error *err)
+static bool read_file(struct inspection *in, struct ood_error *err)
 {
-    struct op_count *counts = ood_new_array(struct op_count, graph->node_count, err);
-    size_t kinds = 0;
-    if (counts == NULL)
+    struct ood_graph_options reading = { .operators = ood_op_table, .input_shape = in->network.input_shape };
+    struct ood_graph *graph = in->graph = ood_graph_read(in->network.onnx, &reading, err);
+    if (graph == NULL)
+        return ood_error_prefix(err, "%s", in->network.model_path);
+    in->operators = ood_new_array(struct inspect_count, graph->node_count, err);
+    if (in->operators == NULL)
         return false;
     for (size_t n = 0; n < graph->node_count; n++) {
         size_t i = 0;
         if (graph->nodes[n].dead)
             continue;
-        while (i < kinds && strcmp(counts[i].name, graph->nodes[n].op->name) != 0)
+        while (i < in->kinds && strcmp(in->operators[i].name, graph->nodes[n].op->name) != 0)
             i++;
-        if (i == kinds)
-            counts[kinds++].name = graph->nodes[n].op->name;
-        counts[i].count++;
+        if (i == in->kinds)
+            in->operators[in->kinds++].name = graph->nodes[n].op->name;
+        in->operators[i].count++;
     }
-    qsort(counts, kinds, sizeof *counts, by_count);
-    printf("operators     ");
-    for (size_t i = 0; i < kinds; i++)
-        printf("%s%s %zu", i > 0 ? ", " : "", counts[i].name, counts[i].count);
-    printf(" (opset %d%s%s)\n", graph->opset, graph->producer[0] != '\0' ? ", written by " : "", graph->producer);
-    ood_free(counts);
+    qsort(in->operators, in->kinds, sizeof *in->operators, by_count);
     return true;
 }
 
-static bool print_file(const struct ctl_network *network, struct ood_error *err)
+static void print_network(const struct inspection *in)
 {
-    struct ood_graph_options reading = { .operators = ood_op_table, .input_shape = network->input_shape };
-    struct ood_graph *graph = ood_graph_read(network->onnx, &reading, err);
-    if (graph == NULL)
-        return ood_error_prefix(err, "%s", network->model_path);
-    bool done = print_operators(graph, err);
-    ood_graph_free(graph);
-    return done;
+    char hex[OOD_HASH_HEX], count[CTL_COUNT_TEXT];
+    const struct ood_graph *graph = in->graph;
+    ood_sha256_hex(in->network.onnx->data, in->network.onnx->size, hex);
+    printf("network       %s bytes, sha256 %s\n", ctl_count(in->network.onnx->size, count), hex);
+    printf("operators     ");
+    for (size_t i = 0; i < in->kinds; i++)
+        printf("%s%s %zu", i > 0 ? ", " : "", in->operators[i].name, in->operators[i].count);
+    printf(" (opset %d%s%s)\n", graph->opset, graph->producer[0] != '\0' ? ", written by " : "", graph->producer);
+    printf("parameters    %s\n", ctl_count(ood_model_parameters(in->model), count));
 }
 
 static void print_ends(const struct ood_model *model, const struct ood_error *why)
@@ -95,57 +94,69 @@ static const char *tail(const char *name, size_t most)
 }
 
 /* One run to warm up, then the least time of each step over a few. */
-static bool profile(struct ood_model *model, size_t batch, double *seconds, struct ood_error *err)
+static bool profile(struct inspection *in, struct ood_error *err)
 {
-    size_t steps = ood_model_step_count(model, batch);
+    size_t steps = ood_model_step_count(in->model, in->batch);
     double *once = ood_new_array(double, steps, err);
-    struct ood_run *run = once != NULL ? ood_run_new(model, err) : NULL;
-    for (size_t round = 0; run != NULL && round < 6; round++) {
-        ood_run_profile(run, batch, once);
+    struct ood_run *run = once != NULL ? ood_run_new(in->model, err) : NULL;
+    in->seconds = run != NULL ? ood_new_array(double, steps, err) : NULL;
+    for (size_t round = 0; in->seconds != NULL && round < 6; round++) {
+        ood_run_profile(run, in->batch, once);
         for (size_t i = 0; round > 0 && i < steps; i++)
-            if (round == 1 || once[i] < seconds[i])
-                seconds[i] = once[i];
+            if (round == 1 || once[i] < in->seconds[i])
+                in->seconds[i] = once[i];
     }
-    bool done = run != NULL;
     ood_run_free(run);
     ood_free(once);
-    return done;
+    return in->seconds != NULL;
 }
 
-static bool print_steps(struct ood_model *model, size_t batch, bool profiled, struct ood_error *err)
+/* Direct operations a second, whatever arithmetic the kernel has: 1e9 of them. */
+static double giga_a_second(double flops, double seconds)
+{
+    return seconds > 0 ? 1e-9 * flops / seconds : 0;
+}
+
+static void print_step(const struct ood_step_info *step, const double *seconds, double total)
 {
     char text[OOD_SHAPE_TEXT];
-    size_t steps = ood_model_step_count(model, batch), slow = 0;
+    printf("  %-26s  %-18.18s  %-16s  %9.3f  %9.1f", tail(step->node, 26), step->op, ood_shape_print(&step->output, text), 1e-6 * step->flops,
+           (double)step->bytes / 1024);
+    if (seconds != NULL)
+        printf("  %9.1f  %5.1f%%  %8.1f", 1e6 * *seconds, total > 0 ? 100 * *seconds / total : 0, giga_a_second(step->flops, *seconds));
+    printf("  %s%s\n", step->kernel, step->slow ? "   << slow" : "");
+}
+
+static void print_plan(const struct inspection *in)
+{
+    const struct ood_model *model = in->model;
+    size_t batch = in->batch, steps = ood_model_step_count(model, batch);
     double flops = 0, total = 0;
-    double *seconds = ood_new_array(double, steps, err);
-    if (seconds == NULL || (profiled && !profile(model, batch, seconds, err))) {
-        ood_free(seconds);
-        return false;
-    }
     for (size_t i = 0; i < steps; i++) {
         flops += ood_model_step(model, batch, i).flops;
-        total += seconds[i];
+        total += in->seconds != NULL ? in->seconds[i] : 0;
     }
     printf("\nplan for batch %zu: %zu steps, %.4g GFLOP%s\n\n", batch, steps, 1e-9 * flops, batch > 1 ? " a batch" : " a picture");
-    printf("  %-26s  %-18s  %-16s  %9s  %9s%s  %s\n", "node", "operator", "output", "MFLOP", "KiB", profiled ? "         us       %" : "", "kernel");
+    printf("  %-26s  %-18s  %-16s  %9s  %9s%s  %s\n", "node", "operator", "output", "MFLOP", "KiB",
+           in->seconds != NULL ? "         us       %   GFLOP/s" : "", "kernel");
     for (size_t i = 0; i < steps; i++) {
         struct ood_step_info step = ood_model_step(model, batch, i);
-        printf("  %-26s  %-18.18s  %-16s  %9.3f  %9.1f", tail(step.node, 26), step.op, ood_shape_print(&step.output, text), 1e-6 * step.flops,
-               (double)step.bytes / 1024);
-        if (profiled)
-            printf("  %9.1f  %5.1f%%", 1e6 * seconds[i], total > 0 ? 100 * seconds[i] / total : 0);
-        printf("  %s%s\n", step.kernel, step.slow ? "   << slow" : "");
-        slow += step.slow;
+        print_step(&step, in->seconds != NULL ? &in->seconds[i] : NULL, total);
     }
     putchar('\n');
-    if (profiled)
-        printf("time          %.1f us a batch, %.1f pictures/s, %.1f GFLOP/s\n", 1e6 * total, (double)batch / total, 1e-9 * flops / total);
+    if (in->seconds != NULL)
+        printf("time          %.1f us a batch, %.1f pictures/s, %.1f GFLOP/s\n", 1e6 * total, (double)batch / total, giga_a_second(flops, total));
     printf("memory        %.1f KiB arena a thread, %.1f KiB weights shared\n", (double)ood_model_arena_bytes(model, batch) / 1024,
            (double)ood_model_weight_bytes(model) / 1024);
+}
+
+static void warn_of_slow_steps(const struct inspection *in)
+{
+    size_t slow = 0;
+    for (size_t i = 0; i < ood_model_step_count(in->model, in->batch); i++)
+        slow += ood_model_step(in->model, in->batch, i).slow;
     if (slow > 0)
         ctl_say("inspect: warning: %zu convolution%s served by a slow kernel", slow, slow == 1 ? " is" : "s are");
-    ood_free(seconds);
-    return true;
 }
 
 /* ---- the bundle ---- */
@@ -179,32 +190,44 @@ static void print_bundle(const struct ood_bundle *bundle)
     printf("provenance    %s\n", bundle->provenance);
 }
 
-static bool inspect(const char *path, const struct inspect_options *given, const struct ood_shape *shape, enum ood_convolution convolution, struct ood_error *err)
+/* ---- the command ---- */
+
+static void print_all(const struct inspection *in)
 {
-    struct ctl_network network;
-    struct ood_model *model = NULL;
-    struct ood_error why = { 0 };
-    char hex[OOD_HASH_HEX], count[CTL_COUNT_TEXT], text[256];
-    bool done = false;
-    if (!ctl_network_open(path, shape, &network, err))
-        goto out;
-    model = ctl_network_compile(&network, given->batch, true, convolution, &why, err);
-    if (model == NULL)
-        goto out;
-    if (network.bundle != NULL)
-        print_bundle(network.bundle);
-    ood_sha256_hex(network.onnx->data, network.onnx->size, hex);
-    printf("network       %s bytes, sha256 %s\n", ctl_count(network.onnx->size, count), hex);
-    if (!print_file(&network, err))
-        goto out;
-    printf("parameters    %s\n", ctl_count(ood_model_parameters(model), count));
-    print_ends(model, &why);
+    char text[256];
+    if (in->network.bundle != NULL)
+        print_bundle(in->network.bundle);
+    print_network(in);
+    print_ends(in->model, &in->untapped);
     ood_engine_description(text, sizeof text);
     printf("machine       %s\n", text);
-    done = print_steps(model, ood_model_most_batch(model), given->profile, err);
+    print_plan(in);
+}
+
+static bool inspect(const char *path, const struct inspect_options *given, const struct ood_shape *shape, enum ood_convolution convolution, struct ood_error *err)
+{
+    struct inspection in = { 0 };
+    bool done = false;
+    if (!ctl_network_open(path, shape, &in.network, err))
+        goto out;
+    in.model = ctl_network_compile(&in.network, given->batch, true, convolution, &in.untapped, err);
+    if (in.model == NULL)
+        goto out;
+    in.batch = ood_model_most_batch(in.model);
+    if (!read_file(&in, err) || (given->profile && !profile(&in, err)))
+        goto out;
+    done = true;
+    if (given->json)
+        done = inspect_json(&in, err);
+    else
+        print_all(&in);
+    warn_of_slow_steps(&in);
 out:
-    ood_model_free(model);
-    ctl_network_close(&network);
+    ood_free(in.seconds);
+    ood_free(in.operators);
+    ood_graph_free(in.graph);
+    ood_model_free(in.model);
+    ctl_network_close(&in.network);
     return done;
 }
 
