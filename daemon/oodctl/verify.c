@@ -182,35 +182,39 @@ static bool verify_sets(const char *folder, const struct ood_bytes *onnx, struct
     return done && (sets > 0 || ood_fail(err, OOD_NOT_FOUND, "%s: no test_data_set_*", folder));
 }
 
-static int verify_folder(const char *folder)
+enum outcome { PASSED, FAILED, UNSUPPORTED, OUTCOMES };
+
+static const char *const outcome_words[OUTCOMES] = { "PASS", "FAIL", "UNSUPPORTED" };
+
+/* Prints the folder's line. False: it has no model that can be read, and no line. */
+static bool verify_folder(const char *folder, enum outcome *outcome, struct ood_error *err)
 {
     struct difference d = { .within = true };
-    struct ood_error err = { 0 };
+    struct ood_error why = { 0 };
     struct ood_bytes onnx = { 0 };
-    char *path = ood_format(&err, "%s/model.onnx", folder);
+    char *path = ood_format(err, "%s/model.onnx", folder);
     const char *base = ctl_base_name(folder);
     int length = (int)strcspn(base, "/");
-    if (path == NULL || !ood_file_read(path, OOD_MODEL_BYTES_MOST, &onnx, &err)) {
+    if (path == NULL || !ood_file_read(path, OOD_MODEL_BYTES_MOST, &onnx, err)) {
         ood_free(path);
-        return ctl_fail(&err);
+        return false;
     }
-    bool told = verify_sets(folder, &onnx, &d, &err);
-    int status = CTL_NO;
-    if (told) {
-        printf("%s\t%.*s\t%.3g\t%.3g\n", d.within ? "PASS" : "FAIL", length, base, d.most, d.norm > 0 ? sqrt(d.square / d.norm) : sqrt(d.square));
-        status = d.within ? CTL_DONE : CTL_NO;
-    } else {
-        printf("%s\t%.*s\t", err.code == OOD_UNSUPPORTED ? "UNSUPPORTED" : "FAIL", length, base);
-        ctl_put(stdout, err.message);
-        putchar('\n');
-    }
+    bool told = verify_sets(folder, &onnx, &d, &why);
+    *outcome = told ? (d.within ? PASSED : FAILED) : why.code == OOD_UNSUPPORTED ? UNSUPPORTED : FAILED;
+    printf("%s\t%.*s\t", outcome_words[*outcome], length, base);
+    if (told)
+        printf("%.3g\t%.3g", d.most, d.norm > 0 ? sqrt(d.square / d.norm) : sqrt(d.square));
+    else
+        ctl_put(stdout, why.message);
+    putchar('\n');
     ood_bytes_free(&onnx);
     ood_free(path);
-    return status;
+    return true;
 }
 
 static int run_verify(const struct ctl_command *command, int argc, char **argv)
 {
+    size_t counts[OUTCOMES] = { 0 };
     int first, status, worst = CTL_DONE;
     char nothing;
     if (!ctl_parse(command, argc, argv, &nothing, &first, &status))
@@ -218,9 +222,16 @@ static int run_verify(const struct ctl_command *command, int argc, char **argv)
     if (first == argc)
         return ctl_usage(command, "DIR missing");
     for (int i = first; i < argc; i++) {
-        status = verify_folder(argv[i]);
+        struct ood_error err = { 0 };
+        enum outcome outcome;
+        if (verify_folder(argv[i], &outcome, &err)) {
+            counts[outcome]++;
+            status = outcome == FAILED ? CTL_NO : CTL_DONE;
+        } else
+            status = ctl_fail(&err);
         worst = status > worst ? status : worst;
     }
+    printf("%zu PASS, %zu FAIL, %zu UNSUPPORTED\n", counts[PASSED], counts[FAILED], counts[UNSUPPORTED]);
     return worst;
 }
 
