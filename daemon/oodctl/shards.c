@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "daemon/oodctl/oodctl.h"
 #include "daemon/oodctl/sources.h"
@@ -13,9 +14,14 @@
 #define NAME_BYTES 4096
 #define BLOCK 65536
 
+/* What a shard may unpack to. Pictures hardly shrink, their headers and labels do: tiny PNGs with labels pack to a fifth. */
+#define UNPACKED_LEAST ((uint64_t)256 << 20)
+#define UNPACKED_RATIO 100
+
 struct ctl_shard {
     char *path, *name;                       /* name: the file's, without .tar or .tar.gz */
     struct archive *archive;
+    uint64_t unpacked_most;
     struct archive_entry *entry;             /* read ahead: begins the next sample */
     bool end;
     char *key;                               /* of the sample being gathered */
@@ -48,6 +54,29 @@ static bool fail_archive(const struct ctl_shard *shard, struct ood_error *err)
                     why != NULL ? why : "cannot be read as a tar archive");
 }
 
+/* By the size of the file; a pipe has none, and only the least. */
+static uint64_t unpacked_most(const char *path)
+{
+    struct stat status;
+    uint64_t most;
+    if (stat(path, &status) != 0 || status.st_size <= 0)
+        return UNPACKED_LEAST;
+    if (__builtin_mul_overflow((uint64_t)status.st_size, UNPACKED_RATIO, &most))
+        return UINT64_MAX;
+    return most > UNPACKED_LEAST ? most : UNPACKED_LEAST;
+}
+
+/* Asked at each member's header, before its bytes are read or passed over: a few megabytes of gzip can hold terabytes. */
+static bool check_unpacked(const struct ctl_shard *shard, struct ood_error *err)
+{
+    int64_t so_far = archive_filter_bytes(shard->archive, 0), stated = archive_entry_size(shard->entry);
+    uint64_t sum = so_far > 0 ? (uint64_t)so_far : 0;
+    if (!__builtin_add_overflow(sum, stated > 0 ? (uint64_t)stated : 0, &sum) && sum <= shard->unpacked_most)
+        return true;
+    return ood_fail(err, OOD_LIMIT, "%s: unpacks to more than %llu MiB, the limit for a shard of its size (%d times the file, at least %d MiB)",
+                    shard->path, (unsigned long long)(shard->unpacked_most >> 20), UNPACKED_RATIO, (int)(UNPACKED_LEAST >> 20));
+}
+
 struct ctl_shard *ctl_shard_open(const char *path, struct ood_error *err)
 {
     struct ctl_shard *shard = ood_new(struct ctl_shard, err);
@@ -69,6 +98,13 @@ struct ctl_shard *ctl_shard_open(const char *path, struct ood_error *err)
         fail_archive(shard, err);
         goto fail;
     }
+    /* libarchive unpacks gzip within gzip within gzip; each layer would multiply what a byte can become. The count takes in
+     * the file itself. */
+    if (archive_filter_count(shard->archive) > 2) {
+        ood_fail(err, OOD_INVALID, "%s: compressed more than once", path);
+        goto fail;
+    }
+    shard->unpacked_most = unpacked_most(path);
     return shard;
 fail:
     ctl_shard_close(shard);
@@ -215,7 +251,8 @@ bool ctl_shard_next(struct ctl_shard *shard, struct ctl_keys *only, struct ctl_p
             if (status == ARCHIVE_EOF) {
                 shard->entry = NULL;
                 shard->end = true;
-            }
+            } else if (!check_unpacked(shard, err))
+                return false;
         }
         if (shard->end) {
             *end = !end_sample(shard, picture);

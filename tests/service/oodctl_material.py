@@ -3,7 +3,7 @@
 blue, its pictures as class folders, shards and a list, and broken ones of each.
 
     oodctl_material.py FOLDER"""
-import io, json, os, random, struct, sys, tarfile, zlib
+import gzip, io, json, os, random, struct, sys, tarfile, zlib
 
 out = sys.argv[1]
 random.seed(7)
@@ -134,6 +134,17 @@ with tarfile.open(os.path.join(out, "hostile", "twice.tar"), "w") as tar:
 huge = tarfile.TarInfo("a.png")                     # a header that promises 7 GiB
 huge.size = 7 << 30
 write("hostile/huge.tar", huge.tobuf(tarfile.USTAR_FORMAT) + b"\0" * 10240)
+write("hostile/promise.tar.gz", gzip.compress(huge.tobuf(tarfile.USTAR_FORMAT)))
+write("hostile/layers.tar.gz", gzip.compress(gzip.compress(whole)))
+bomb = tarfile.TarInfo()                            # 300 MiB of nothing in 300 KiB
+bomb.size = 100 << 20
+packer, packed, zeros = zlib.compressobj(1, wbits=31), b"", bytes(1 << 20)
+for member in range(3):
+    bomb.name = "%d.npy" % member
+    packed += packer.compress(bomb.tobuf(tarfile.USTAR_FORMAT))
+    for megabyte in range(100):
+        packed += packer.compress(zeros)
+write("hostile/bomb.tar.gz", packed + packer.flush())
 with tarfile.open(os.path.join(out, "hostile", "label.tar"), "w") as tar:
     add(tar, "a.cls", b"x" * 300)
     add(tar, "a.png", pictures[0][2])
