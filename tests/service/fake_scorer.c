@@ -88,7 +88,7 @@ size_t ood_scorer_dimension(const struct ood_scorer *scorer) { return scorer->bu
 const char *ood_scorer_version(const struct ood_scorer *scorer) { return scorer->bundle.version; }
 const struct ood_bundle *ood_scorer_bundle(const struct ood_scorer *scorer) { return &scorer->bundle; }
 const char *ood_scorer_label(const struct ood_scorer *scorer, size_t class_index) { return scorer->bundle.labels[class_index]; }
-void ood_build_description(char *text, size_t size) { snprintf(text, size, "commit none; a fake scorer; no options"); }
+void ood_build_description(char *text, size_t size) { snprintf(text, size, "commit none; a fake scorer; " OOD_OPTIONS); }
 
 static bool begins(const struct ood_item *item, const char *text)
 {
