@@ -301,8 +301,9 @@ static void closing_finishes_what_waits(void **state)
     struct oodd_workers *workers = start(queue);
     struct probe *probes[8];
     for (size_t i = 0; i < 8; i++) {
-        push(queue, probes[i] = probe_new(1, "sleep 0.01", 10));
+        probes[i] = probe_new(1, "sleep 0.01", 10);
         probes[i]->request.batch = 1;
+        push(queue, probes[i]);
     }
     oodd_queue_close(queue);
     for (size_t i = 0; i < 8; i++) {
