@@ -175,7 +175,8 @@ INLINE void finish_row(const struct winograd_block *block, const vec half[IN], v
             if (j < w.columns)
                 out[j] = out[j] + (w.count < VECTOR ? load_part(call->sum + at + j * pixel, w.count, 0)
                                                     : load(call->sum + at + j * pixel));
-    apply(out, call->steps + call->sum_at, call->step_count - call->sum_at);
+    if (call->step_count > call->sum_at)     /* no steps: no array to point into */
+        apply(out, call->steps + call->sum_at, call->step_count - call->sum_at);
     UNROLL for (size_t j = 0; j < OUT; j++)
         if (j < w.columns && w.count < VECTOR)
             store_part(call->destination + at + j * pixel, w.count, out[j]);
