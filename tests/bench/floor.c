@@ -54,7 +54,7 @@ static const char *add(dnnl_engine_t engine, const struct layer *l, int batch, d
     const dnnl_dims_t strides = { l->stride, l->stride }, none = { 0, 0 }, begin = { pad, pad };
     const dnnl_dims_t end = { (out - 1) * l->stride + l->kernel - l->size - pad, (out - 1) * l->stride + l->kernel - l->size - pad };
     dnnl_memory_desc_t s, w, b, t;
-    need(dnnl_memory_desc_init_by_tag(&s, 4, source_dims, dnnl_f32, l->in == 3 ? dnnl_nhwc : tag), "source");
+    need(dnnl_memory_desc_init_by_tag(&s, 4, source_dims, dnnl_f32, l->in > 3 || tag == dnnl_nhwc ? tag : dnnl_nchw), "source");
     need(dnnl_memory_desc_init_by_tag(&t, 4, target_dims, dnnl_f32, tag), "target");
     need(dnnl_memory_desc_init_by_tag(&w, 4, weights_dims, dnnl_f32, dnnl_format_tag_any), "weights");
     need(dnnl_memory_desc_init_by_tag(&b, 1, bias_dims, dnnl_f32, dnnl_a), "bias");
