@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/number.h"
 #include "daemon/oodctl/fit.h"
+#include "daemon/oodctl/network.h"
 
 #define FIELD(name) offsetof(struct fit_options, name)
 
@@ -37,13 +38,14 @@ static const struct ctl_option options[] = {
     { "temperature", "T", "of the energy (default: 1)", CTL_NUMBER, FIELD(temperature), 1e-6, 1e6 },
     { "alpha", "A", "the share of known pictures that may be called out (default: 0.05)", CTL_NUMBER, FIELD(alpha), 1e-6, 0.999999 },
     { "alpha-review", "A", "the share below the review threshold (default: alpha, no review zone)", CTL_NUMBER, FIELD(alpha_review), 1e-6, 0.999999 },
+    { "convolution", "KIND", "auto, direct or winograd (default: auto: winograd where its scores agree with direct)", CTL_TEXT, FIELD(convolution), 0, 0 },
     { "per-class", NULL, "thresholds of the predicted class", CTL_FLAG, FIELD(per_class), 0, 0 },
     { "seed", "N", "of the split (default: 1)", CTL_SIZE, FIELD(seed), 0, 9007199254740992.0 },
     { "threads", "T", "threads (default: the CPUs it may use); changes no result", CTL_SIZE, FIELD(threads), 1, 1024 },
     { 0 },
 };
 
-static const struct fit_options defaults = { .distance = "nearest", .temperature = 1, .alpha = 0.05, .seed = 1 };
+static const struct fit_options defaults = { .distance = "nearest", .convolution = "auto", .temperature = 1, .alpha = 0.05, .seed = 1 };
 
 /* ---- before any work ---- */
 
@@ -61,6 +63,7 @@ static const struct { const char *option; size_t offset; } needed[] = {
 /* *name: the bundle's, fresh memory. */
 static int check_usage(const struct ctl_command *command, struct fit_options *given, int operands, char **name)
 {
+    enum ood_convolution convolution;
     struct ood_error err = { 0 };
     if (operands > 0)
         return ctl_usage(command, "unexpected operand");
@@ -69,6 +72,8 @@ static int check_usage(const struct ctl_command *command, struct fit_options *gi
             return ctl_usage(command, "%s missing", needed[i].option);
     if (strcmp(given->distance, "nearest") != 0 && strcmp(given->distance, "predicted") != 0)
         return ctl_usage(command, "--distance %s: expected nearest or predicted", given->distance);
+    if (!ctl_convolution_parse(given->convolution, &convolution))
+        return ctl_usage(command, "--convolution %s: expected auto, direct or winograd", given->convolution);
     if (given->alpha_review != 0 && given->alpha_review < given->alpha)
         return ctl_usage(command, "--alpha-review %g: expected at least --alpha, %g", given->alpha_review, given->alpha);
     if (!fit_options_valid(given, &err))
@@ -172,115 +177,24 @@ static bool command_text(const struct fit_options *given, struct ctl_buffer *out
     return true;
 }
 
-/* ---- the summary ---- */
-
-static void print_classes(const struct fit *fit)
-{
-    char fits[CTL_COUNT_TEXT], calibrates[CTL_COUNT_TEXT];
-    char *const *labels = fit->bundle->labels;
-    size_t width = 5;
-    for (size_t k = 0; k < fit->classes; k++)
-        width = strlen(labels[k]) > width ? strlen(labels[k]) : width;
-    width = width < 40 ? width : 40;
-    printf("\n  %-*s  %8s  %11s%s\n", (int)width, "class", "fit", "calibration", fit->labelled ? "  accuracy" : "");
-    for (size_t k = 0; k < fit->classes; k++) {
-        printf("  %-*s  %8s  %11s", (int)width, labels[k], ctl_count(fit->fit_counts[k], fits),
-               ctl_count(fit->calibration_counts[k], calibrates));
-        if (fit->labelled && fit->seen[k] > 0)
-            printf("  %6.2f %%", 100 * (double)fit->correct[k] / (double)fit->seen[k]);
-        putchar('\n');
-    }
-    putchar('\n');
-}
-
-static void print_accuracy(const struct fit *fit)
-{
-    char text[CTL_COUNT_TEXT];
-    size_t seen = 0, correct = 0;
-    for (size_t k = 0; k < fit->classes; k++) {
-        seen += fit->seen[k];
-        correct += fit->correct[k];
-    }
-    double accuracy = (double)correct / (double)seen;
-    printf("accuracy        %.2f %% of %s labelled pictures\n", 100 * accuracy, ctl_count(seen, text));
-    if (accuracy < 0.5 && accuracy < 2.0 / (double)fit->classes)
-        ctl_say("fit: accuracy %.2f %%: are the labels in the network's order, is the preprocessing the network's?", 100 * accuracy);
-}
-
-static void print_summary(const struct fit *fit, double seconds)
-{
-    const struct ood_bundle *bundle = fit->bundle;
-    const struct ood_judge *judge = &bundle->judge;
-    const struct ood_preprocess *p = &bundle->input;
-    char a[CTL_COUNT_TEXT], b[CTL_COUNT_TEXT];
-    size_t unreadable = fit->images.unreadable + fit->calibration.unreadable + fit->outliers.unreadable;
-    size_t skipped = fit->images.skipped + fit->calibration.skipped + fit->outliers.skipped;
-    size_t all = fit->images.count + fit->calibration.count + fit->outliers.count;
-    printf("bundle          %s (%s, version %.12s)\n", fit->options.out, bundle->name, bundle->version);
-    printf("network         %s: %zu classes from %s, %zu features from %s\n", ctl_base_name(fit->options.model), fit->classes,
-           bundle->logits_tap, fit->dimension, bundle->features_tap);
-    printf("input           %s, %zux%zu %s, preset %s%s\n", bundle->input_tensor, p->width, p->height, ood_channels_name(p->channels),
-           fit->preset, fit->preset_guessed ? " (by the input's size)" : "");
-    printf("pictures        %s to fit, %s to calibrate", ctl_count(fit->fit_total, a), ctl_count(fit->calibration_total, b));
-    if (fit->outliers.count > 0)
-        printf(", %s outliers", ctl_count(fit->outliers.count, a));
-    printf(", %zu unreadable", unreadable);
-    printf(skipped > 0 ? ", %zu other files left out\n" : "\n", skipped);
-    if (fit->labelled)
-        print_accuracy(fit);
-    else
-        printf("labels          none: each picture counts for the class the network gives it\n");
-    if (fit->classes <= 40)
-        print_classes(fit);
-    printf("energy          mean %.4f, deviation %.4f\n", judge->energy_mean, judge->energy_std);
-    printf("representation  mean %.5f, deviation %.5f\n", judge->representation_mean, judge->representation_std);
-    printf("beta            %g", judge->beta);
-    if (fit->outliers.count > 0)
-        printf(" (chosen: AUROC %.4f between the fit pictures and the outliers)\n", fit->outlier_auroc);
-    else
-        printf(" (default)\n");
-    printf("threshold       %.4f at alpha %g%s: %.2f %% of the calibration pictures are accepted\n", judge->threshold, judge->alpha,
-           judge->per_class ? ", per class" : "", 100 * fit->accepted);
-    if (judge->alpha_review > judge->alpha)
-        printf("review          below %.4f at alpha %g: %.2f %%\n", judge->review_threshold, judge->alpha_review, 100 * fit->reviewed);
-    printf("time            %.1f s, %.0f pictures/s on %zu threads\n", seconds, (double)all / seconds, fit_threads(fit));
-}
-
 /* ---- the run ---- */
-
-static bool run_all(struct fit *fit, struct ood_error *err)
-{
-    const struct fit_options *given = &fit->options;
-    struct ctl_buffer command = { 0 };
-    double start = ood_clock();
-    if (!check_out(given->out, err) || !fit_input(fit, err) ||
-        !fit_gather(fit, given->images, given->only, "fit: pictures", &fit->images, err) ||
-        (given->calibration != NULL && !fit_gather(fit, given->calibration, NULL, "fit: calibration pictures", &fit->calibration, err)))
-        return false;
-    size_t labels = fit->label_count;        /* outliers have none that count */
-    for (size_t i = 0; i < given->outliers.count; i++)
-        if (!fit_gather(fit, given->outliers.items[i], NULL, "fit: outliers", &fit->outliers, err))
-            return false;
-    while (fit->label_count > labels)
-        ood_free(fit->label_texts[--fit->label_count]);
-    if (!fit_labels(fit, err) || !fit_judge(fit, err))
-        return false;
-    bool done = command_text(given, &command, err) && fit_write(fit, command.text, err);
-    ood_free(command.text);
-    if (done)
-        print_summary(fit, ood_clock() - start);
-    return done;
-}
 
 static void set_free(struct fit_set *set)
 {
     ood_free(set->logits);
     ood_free(set->features);
     ood_free(set->labels);
+    ood_free(set->positions);
+    *set = (struct fit_set){ 0 };
 }
 
-static void fit_free(struct fit *fit)
+/* Back to what fit_input left: pictures, labels and numbers are gone. */
+static void forget(struct fit *fit)
 {
+    struct fit bare = {
+        .options = fit->options, .onnx = fit->onnx, .preprocess = fit->preprocess, .preset = fit->preset, .preset_guessed = fit->preset_guessed,
+        .convolution = fit->convolution, .model = fit->model, .classes = fit->classes, .dimension = fit->dimension, .bundle = fit->bundle,
+    };
     set_free(&fit->images);
     set_free(&fit->calibration);
     set_free(&fit->outliers);
@@ -290,6 +204,7 @@ static void fit_free(struct fit *fit)
         ood_free(fit->labels[i]);
     for (size_t i = 0; i < fit->kept_count; i++)
         ctl_picture_free(&fit->kept[i].picture);
+    ood_free(fit->parts);
     ood_free(fit->label_texts);
     ood_free(fit->labels);
     ood_free(fit->label_classes);
@@ -299,11 +214,77 @@ static void fit_free(struct fit *fit)
     ood_free(fit->calibration_counts);
     ood_free(fit->seen);
     ood_free(fit->correct);
+    ood_free(fit->worst_id);
     ood_judge_clear(&fit->judge);
+    *fit = bare;
+}
+
+static void fit_free(struct fit *fit)
+{
+    forget(fit);
     ood_bundle_free(fit->bundle);
     ood_model_free(fit->model);
     ood_bytes_free(&fit->onnx);
     ood_free(fit->options.outliers.items);
+}
+
+/* Pictures to numbers, by the model as it is compiled. */
+static bool measure_all(struct fit *fit, struct ood_error *err)
+{
+    const struct fit_options *given = &fit->options;
+    if (!fit_gather(fit, given->images, given->only, "fit: pictures", &fit->images, err) ||
+        (given->calibration != NULL && !fit_gather(fit, given->calibration, NULL, "fit: calibration pictures", &fit->calibration, err)))
+        return false;
+    size_t labels = fit->label_count;        /* outliers have none that count */
+    for (size_t i = 0; i < given->outliers.count; i++)
+        if (!fit_gather(fit, given->outliers.items[i], NULL, "fit: outliers", &fit->outliers, err))
+            return false;
+    while (fit->label_count > labels)
+        ood_free(fit->label_texts[--fit->label_count]);
+    return fit_labels(fit, err) && fit_judge(fit, err);
+}
+
+/* Winograd convolutions if they were compiled and agree; else, unless they were insisted on, all of it again with direct ones. */
+static bool settle_convolution(struct fit *fit, struct ood_error *err)
+{
+    const struct fit_agreement *agreement = &fit->agreement;
+    if (fit->convolution != OOD_CONVOLUTION_WINOGRAD)
+        return true;
+    if (!fit_compare(fit, err))
+        return false;
+    if (agreement->outside == 0)
+        return true;
+    struct ood_error why = { 0 };
+    ood_fail(&why, OOD_INVALID, "%s: winograd convolution does not agree with direct on %zu of %zu pictures: %s: %s %.9g, direct %.9g, "
+             "a difference of %.3g, expected within 1e-4 + 1e-3·|x|", fit->options.model, agreement->outside, agreement->count, fit->worst_id, agreement->worst_score,
+             agreement->worst_found, agreement->worst_direct, fabs(agreement->worst_found - agreement->worst_direct));
+    if (strcmp(fit->options.convolution, "winograd") == 0) {
+        *err = why;
+        return false;
+    }
+    ctl_say("fit: warning: %s; the bundle uses direct convolution", why.message);
+    struct fit_agreement kept = *agreement;
+    ood_model_free(fit->model);
+    fit->convolution = OOD_CONVOLUTION_DIRECT;
+    fit->model = fit_compile(fit, fit->convolution, err);
+    forget(fit);
+    fit->again = true;
+    fit->agreement = kept;
+    return fit->model != NULL && measure_all(fit, err);
+}
+
+static bool run_all(struct fit *fit, struct ood_error *err)
+{
+    struct ctl_buffer command = { 0 };
+    double start = ood_clock();
+    fit->convolution = strcmp(fit->options.convolution, "direct") == 0 ? OOD_CONVOLUTION_DIRECT : OOD_CONVOLUTION_WINOGRAD;
+    if (!check_out(fit->options.out, err) || !fit_input(fit, err) || !measure_all(fit, err) || !settle_convolution(fit, err))
+        return false;
+    bool done = command_text(&fit->options, &command, err) && fit_write(fit, command.text, err);
+    ood_free(command.text);
+    if (done)
+        fit_summary(fit, ood_clock() - start);
+    return done;
 }
 
 static int run_fit(const struct ctl_command *command, int argc, char **argv)
@@ -320,6 +301,8 @@ static int run_fit(const struct ctl_command *command, int argc, char **argv)
         goto out;
     if (!run_all(&fit, &err)) {
         status = ctl_fail(&err);
+        if (fit.agreement.outside > 0 && fit.convolution == OOD_CONVOLUTION_WINOGRAD)
+            status = CTL_NO;                 /* insisted on, and checked */
         goto out;
     }
     size_t unreadable = fit.images.unreadable + fit.calibration.unreadable + fit.outliers.unreadable;

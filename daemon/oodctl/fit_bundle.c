@@ -116,8 +116,8 @@ static bool make_bundle(struct fit *fit, const char *command, struct ood_error *
     bundle->classes = fit->classes;
     bundle->input = fit->preprocess;
     bundle->beta_from_outliers = fit->outliers.count > 0;
-    bundle->convolution = OOD_CONVOLUTION_DIRECT;
-    bundle->largest_difference = NAN;
+    bundle->convolution = fit->convolution;
+    bundle->largest_difference = fit->convolution == OOD_CONVOLUTION_WINOGRAD ? fit->agreement.largest : NAN;
     bundle->name = ood_strdup(fit->options.name, err);
     bundle->input_tensor = ood_strdup(ood_model_input_name(fit->model, 0), err);
     bundle->logits_tap = ood_strdup(graph->values[taps.logits].name, err);

@@ -13,6 +13,7 @@ struct gathering {
     struct ctl_source *source;
     struct ctl_progress progress;
     bool keep;                               /* draw self-test pictures */
+    size_t position;                         /* in the source, of the picture taken next */
     struct ood_random random;
 };
 
@@ -103,10 +104,12 @@ static bool take_one(struct gathering *gathering, struct ctl_picture *picture, c
         return false;
     if (!ood_grow(&set->logits, &set->logits_capacity, set->count + 1, fit->classes * sizeof *set->logits, err) ||
         !ood_grow(&set->features, &set->features_capacity, set->count + 1, fit->dimension * sizeof *set->features, err) ||
-        !ood_grow(&set->labels, &set->labels_capacity, set->count + 1, sizeof *set->labels, err))
+        !ood_grow(&set->labels, &set->labels_capacity, set->count + 1, sizeof *set->labels, err) ||
+        !ood_grow(&set->positions, &set->positions_capacity, set->count + 1, sizeof *set->positions, err))
         return false;
     memcpy(set->logits + set->count * fit->classes, logits, fit->classes * sizeof *logits);
     memcpy(set->features + set->count * fit->dimension, features, fit->dimension * sizeof *features);
+    set->positions[set->count] = gathering->position;
     set->labels[set->count++] = label;
     if (gathering->keep)
         maybe_keep(gathering, picture, set->count - 1);
@@ -118,13 +121,14 @@ static bool take(void *context, struct ctl_job *job, struct ood_error *err)
     struct gathering *gathering = context;
     struct fit_set *set = gathering->set;
     size_t classes = gathering->fit->classes, dimension = gathering->fit->dimension;
-    for (size_t i = 0; i < job->count; i++)
+    for (size_t i = 0; i < job->count; i++, gathering->position++)
         if (job->verdicts[i].error.code == OOD_OUT_OF_MEMORY) {
             *err = job->verdicts[i].error;
             return false;
         } else if (job->verdicts[i].error.code != OOD_OK) {
             set->unreadable++;
-            ctl_say("%s: unreadable: %s", job->pictures[i].id, job->verdicts[i].error.message);
+            if (!gathering->fit->again)
+                ctl_say("%s: unreadable: %s", job->pictures[i].id, job->verdicts[i].error.message);
         } else if (!take_one(gathering, &job->pictures[i], job->logits + i * classes, job->features + i * dimension, err))
             return false;
     ctl_progress_at(&gathering->progress, set->count + set->unreadable);
@@ -134,8 +138,11 @@ static bool take(void *context, struct ctl_job *job, struct ood_error *err)
 bool fit_gather(struct fit *fit, const char *spec, const char *only, const char *what, struct fit_set *set, struct ood_error *err)
 {
     struct gathering gathering = { .fit = fit, .set = set, .keep = set == &fit->images };
+    struct fit_part part = { spec, only, set, set->count, 0 };
     struct ctl_keys *keys = NULL;
     bool done = false;
+    if (!ood_grow(&fit->parts, &fit->part_capacity, fit->part_count + 1, sizeof *fit->parts, err))
+        return false;
     ood_random_seed(&gathering.random, fit->options.seed);
     if (only != NULL && (keys = ctl_keys_read(only, err)) == NULL)
         return false;
@@ -150,6 +157,8 @@ bool fit_gather(struct fit *fit, const char *spec, const char *only, const char 
     done = ctl_crew_run(&crew, err);
     ctl_progress_end(&gathering.progress);
     set->skipped += ctl_source_skipped(gathering.source);
+    part.count = set->count - part.first;
+    fit->parts[fit->part_count++] = part;
     if (done && keys != NULL && !ctl_keys_all_met(keys, err)) {
         ood_error_prefix(err, "%s: %s", spec, only);
         done = false;

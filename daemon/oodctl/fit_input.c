@@ -150,22 +150,29 @@ static bool settle_preprocess(struct fit *fit, struct ood_error *err)
     return true;
 }
 
+struct ood_model *fit_compile(const struct fit *fit, enum ood_convolution convolution, struct ood_error *err)
+{
+    struct ood_model_options options = {
+        .operators = ood_op_table, .input_shape = ood_preprocess_shape(&fit->preprocess), .batch = FIT_BATCH,
+        .logits = fit->options.logits, .features = fit->options.features, .convolution = convolution,
+    };
+    return ood_model_new(&fit->onnx, &options, err);
+}
+
 bool fit_input(struct fit *fit, struct ood_error *err)
 {
     const struct fit_options *options = &fit->options;
     if (!ood_file_read(options->model, OOD_MODEL_BYTES_MOST, &fit->onnx, err) || !settle_preprocess(fit, err))
         return false;
-    struct ood_model_options model_options = {
-        .operators = ood_op_table, .input_shape = ood_preprocess_shape(&fit->preprocess), .batch = FIT_BATCH,
-        .logits = options->logits, .features = options->features, .convolution = OOD_CONVOLUTION_DIRECT,
-    };
-    fit->model = ood_model_new(&fit->onnx, &model_options, err);
+    fit->model = fit_compile(fit, fit->convolution, err);
     struct ood_forward *forward = fit->model != NULL ? ood_forward_new(fit->model, &fit->preprocess, 0, err) : NULL;
     if (forward == NULL)
         return ood_error_prefix(err, "%s", options->model);
     fit->classes = ood_forward_classes(forward);
     fit->dimension = ood_forward_dimension(forward);
     ood_forward_free(forward);
+    if (!fit_uses_winograd(fit->model))
+        fit->convolution = OOD_CONVOLUTION_DIRECT;
     if (fit->classes < 2)
         return ood_fail(err, OOD_INVALID, "%s: one class; in or out of distribution is told from at least two", options->model);
     return true;

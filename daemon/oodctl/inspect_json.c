@@ -1,4 +1,5 @@
 /* inspect --json: all that the text shows, as one JSON value. A bundle's members are named as in its model.json. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -147,6 +148,7 @@ static void write_bundle(struct api_writer *w, const struct ood_bundle *bundle)
     name(w, "engine");
     api_write(w, "{");
     text_member(w, "convolution", bundle->convolution == OOD_CONVOLUTION_WINOGRAD ? "winograd" : "direct");
+    text_member(w, "checked_against", isnan(bundle->largest_difference) ? NULL : "direct");
     number_member(w, "largest_difference", bundle->largest_difference);
     api_write(w, "}");
     name(w, "selftest");

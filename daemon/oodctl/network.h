@@ -1,4 +1,4 @@
-/* `inspect` and `bench`: a bundle or a bare ONNX file, told by what is there, as bytes and what is known about them. */
+/* For `inspect` and `bench`: a bundle or a bare ONNX file, told by what is there, as bytes and what is known about them. */
 #ifndef OODCTL_NETWORK_H
 #define OODCTL_NETWORK_H
 
@@ -21,7 +21,7 @@ bool ctl_network_open(const char *path, const struct ood_shape *input_shape, str
                       struct ood_error *err) OOD_MUST_CHECK;
 void ctl_network_close(struct ctl_network *network);
 
-/* "auto", "direct", "winograd". */
+/* "auto", "direct", "winograd": the word of every command's --convolution. */
 bool ctl_convolution_parse(const char *word, enum ood_convolution *out);
 
 /* Compiled for exactly `batch`, or, with `up_to`, for 1, 2, 4, … batch. Taps: the bundle's, a bare file's defaults, or, where

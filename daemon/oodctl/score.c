@@ -5,18 +5,20 @@
 #include "api/api.h"
 #include "base/cpus.h"
 #include "daemon/oodctl/crew.h"
+#include "daemon/oodctl/network.h"
 #include "daemon/oodctl/oodctl.h"
 #include "score/score.h"
 
 #define BATCH 8
 
-struct score_options { bool json; size_t top, threads, pixels; };
+struct score_options { bool json; size_t top, threads, pixels; const char *convolution; };
 
 static const struct ctl_option options[] = {
     { "json", NULL, "one JSON object a line, as in the service's \"results\"", CTL_FLAG, offsetof(struct score_options, json), 0, 0 },
     { "top", "K", "the K most likely classes as well", CTL_SIZE, offsetof(struct score_options, top), 1, 1e9 },
     { "threads", "T", "threads (default: the CPUs it may use)", CTL_SIZE, offsetof(struct score_options, threads), 1, 1024 },
     { "pixels", "N", "the most pixels a picture may have (default: 40000000)", CTL_SIZE, offsetof(struct score_options, pixels), 1, 1e12 },
+    { "convolution", "KIND", "auto, direct or winograd (default: auto, as the bundle says)", CTL_TEXT, offsetof(struct score_options, convolution), 0, 0 },
     { 0 },
 };
 
@@ -199,17 +201,20 @@ static size_t settle_threads(struct score_run *run)
 
 static int run_score(const struct ctl_command *command, int argc, char **argv)
 {
-    struct score_run run = { 0 };
+    struct score_run run = { .options.convolution = "auto" };
+    enum ood_convolution convolution;
     struct ood_error err = { 0 };
     int first, status;
     if (!ctl_parse(command, argc, argv, &run.options, &first, &status))
         return status;
     if (argc - first < 2)
         return ctl_usage(command, argc == first ? "BUNDLE missing" : "nothing to score: expected FILE… or -");
+    if (!ctl_convolution_parse(run.options.convolution, &convolution))
+        return ctl_usage(command, "--convolution %s: expected auto, direct or winograd", run.options.convolution);
     run.files = argv + first + 1;
     run.file_count = (size_t)(argc - first - 1);
     size_t threads = settle_threads(&run);
-    struct ood_scorer_options scorer_options = { .batch = BATCH, .picture_pixels = run.options.pixels };
+    struct ood_scorer_options scorer_options = { .batch = BATCH, .picture_pixels = run.options.pixels, .convolution = convolution };
     run.scorer = ood_scorer_open(argv[first], &scorer_options, &err);
     if (run.scorer == NULL)
         return ctl_fail(&err);

@@ -69,6 +69,25 @@ def network(classes=3, poison=None, size=8):
     return field(1, 7) + field(2, "oodctl_material") + field(7, graph) + field(8, field(2, 13))
 
 
+def network_16(bias, centre, right, pad):
+    """Two convolutions, the second of 16 to 16 channels: its taps are `centre` and `right` of the same channel and a little of the
+    others, on maps around `bias`."""
+    first = [(1.0 if o % 3 == i and k == 4 else random.uniform(-0.1, 0.1)) for o in range(16) for i in range(3) for k in range(9)]
+    second = [({4: centre, 5: right}.get(k, 0.0) if o == i else 0.0) + (random.uniform(-0.02, 0.02) if pad else 0.0)
+              for o in range(16) for i in range(16) for k in range(9)]
+    last = [2.0 if d % 3 == 2 - c else random.uniform(-0.1, 0.1) for c in range(3) for d in range(16)]
+    conv = lambda name, source, pads: node("Conv", [source, "w" + name, "b" + name], ["c" + name], ints("kernel_shape", [3, 3]) + ints("pads", [pads] * 4))
+    graph = conv("1", "input", 1) + node("Relu", ["c1"], ["r1"]) + conv("2", "r1", pad) + node("Relu", ["c2"], ["r2"])
+    graph += node("GlobalAveragePool", ["r2"], ["g"]) + node("Flatten", ["g"], ["features"])
+    graph += node("Gemm", ["features", "v", "d"], ["logits"], field(5, field(1, "transB") + field(3, 1) + field(20, 2)))
+    graph += field(2, "sixteen")
+    graph += field(5, tensor("w1", [16, 3, 3, 3], first)) + field(5, tensor("b1", [16], [bias] * 16))
+    graph += field(5, tensor("w2", [16, 16, 3, 3], second)) + field(5, tensor("b2", [16], [0.1] * 16))
+    graph += field(5, tensor("v", [3, 16], last)) + field(5, tensor("d", [3], [0.0] * 3))
+    graph += field(11, value_info("input", ["n", 3, 8, 8])) + field(12, value_info("logits", ["n", 3]))
+    return field(1, 7) + field(2, "oodctl_material") + field(7, graph) + field(8, field(2, 13))
+
+
 # ---- pictures ----
 pixels = []                                        # of every picture made, in order
 
@@ -111,6 +130,9 @@ for i in range(6):
     write("outliers/%d.png" % i, png((200, 200, 40)))
     write("outliers/%d.webp" % i, b"no picture we read")
 write("reference.json", json.dumps({"pixels": pixels[:66], "taps": weights[3][0], "last": weights[3][1]}).encode())
+write("sixteen.onnx", network_16(0.1, 1.0, 0.0, 1))
+# Neighbours that differ by a few units on maps around 100,000: what Winograd's transforms round away is what counts here.
+write("cancelling.onnx", network_16(1e5, 1.0, -1.0, 0))
 write("nan.onnx", network(poison=float("nan")))
 write("large.png", png((60, 60, 190), size=64))
 write("labels.txt", b"blue\ngreen\nred\n")
