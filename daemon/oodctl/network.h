@@ -24,7 +24,7 @@ void ctl_network_close(struct ctl_network *network);
 /* "auto", "direct", "winograd": the word of every command's --convolution. */
 bool ctl_convolution_parse(const char *word, enum ood_convolution *out);
 
-/* Compiled for exactly `batch`, or, with `up_to`, for 1, 2, 4, … batch. Taps: the bundle's, a bare file's defaults, or, where
+/* Compiled for exactly `batch`, or, with `up_to`, for every batch up to 8, 16, … batch. Taps: the bundle's, a bare file's defaults, or, where
  * it has none, every output; *why (may be NULL) then says why. */
 struct ood_model *ctl_network_compile(const struct ctl_network *network, size_t batch, bool up_to, enum ood_convolution convolution,
                                       struct ood_error *why, struct ood_error *err) OOD_MUST_CHECK;

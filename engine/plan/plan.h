@@ -1,4 +1,4 @@
-/* Compiled networks. A model is a graph, its prepared weights and one plan for each batch size 1, 2, 4, … up to the most;
+/* Compiled networks. A model is a graph, its prepared weights and one plan for each batch size up to 8, then 16, 32, … and the most;
  * read-only once made and shared by all threads. A session is one thread's memory to run them in. */
 #ifndef OOD_PLAN_PLAN_H
 #define OOD_PLAN_PLAN_H
@@ -13,7 +13,7 @@ struct ood_model_options {
     struct ood_shape input_shape;            /* see ood_graph_options; rank 0: as the file says */
     const char *logits, *features;           /* taps by name; NULL: the defaults */
     bool no_taps;                            /* `verify`, `bench`: keep every graph output instead, look for no taps */
-    size_t batch;                            /* the most a plan takes; 0: 8. Plans are made for 1, 2, 4, …, batch */
+    size_t batch;                            /* the most a plan takes; 0: 8. Plans: 1 to 8, then 16, 32, …, batch */
     int64_t only_batch;                      /* one plan, for exactly this batch; 0: as above */
     unsigned passes;                         /* 0: OOD_PASS_ALL; else the passes to run, for tests; OOD_PASS_NONE: none */
     enum ood_convolution convolution;        /* AUTO: as DIRECT */
