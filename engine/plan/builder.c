@@ -260,18 +260,21 @@ const void *ood_builder_weights(struct ood_builder *builder, const struct ood_no
 
 /* ---- steps ---- */
 
-static void drop_step(const struct ood_step *step)
+void ood_step_clear(struct ood_step *step)
 {
     ood_free(step->state);
     if (step->primitive != NULL)
         dnnl_primitive_destroy(step->primitive);
+    for (size_t i = 0; i < OOD_DNNL_ARGUMENTS; i++)
+        ood_dnnl_layout_free(step->layouts[i]);
+    *step = (struct ood_step){ .node = NULL };
 }
 
-bool ood_builder_add(struct ood_builder *builder, const struct ood_step *step, struct ood_error *err)
+bool ood_builder_add(struct ood_builder *builder, struct ood_step *step, struct ood_error *err)
 {
     struct ood_plan *plan = builder->plan;
     if (!ood_grow(&plan->steps, &plan->step_capacity, plan->step_count + 1, sizeof *plan->steps, err)) {
-        drop_step(step);
+        ood_step_clear(step);
         return false;
     }
     uint32_t at = now(builder);
@@ -282,6 +285,7 @@ bool ood_builder_add(struct ood_builder *builder, const struct ood_step *step, s
                 place->last_step = at;
         }
     plan->steps[plan->step_count++] = *step;
+    *step = (struct ood_step){ .node = NULL };       /* taken */
     return true;
 }
 

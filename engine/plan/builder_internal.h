@@ -2,17 +2,17 @@
 #ifndef OOD_PLAN_BUILDER_INTERNAL_H
 #define OOD_PLAN_BUILDER_INTERNAL_H
 
-#include <oneapi/dnnl/dnnl.h>
 #include <stdatomic.h>
 
 #include "kernel/kernel.h"
 #include "plan/arena.h"
 #include "plan/builder.h"
+#include "plan/dnnl.h"
 #include "plan/plan.h"
 
 #define OOD_DNNL_ARGUMENTS 6
 
-/* One step of a plan. Either `run` with `state`, or a oneDNN primitive with the descriptors of its arguments. */
+/* One step of a plan. Either `run` with `state`, or a oneDNN primitive with the layouts of its arguments. */
 struct ood_step {
     const struct ood_node *node;             /* NULL: the plan's own (a reorder, the pooling of features) */
     const char *kernel;
@@ -21,7 +21,7 @@ struct ood_step {
     void *state;
     dnnl_primitive_t primitive;
     int dnnl_arguments[OOD_DNNL_ARGUMENTS];  /* DNNL_ARG_… of operand i */
-    dnnl_memory_desc_t descriptors[OOD_DNNL_ARGUMENTS];
+    struct ood_dnnl_layout *layouts[OOD_DNNL_ARGUMENTS];     /* owned */
     struct ood_operand operands[OOD_STEP_OPERANDS];
     size_t operand_count;
     double flops;
@@ -88,7 +88,10 @@ struct ood_builder {
 bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err) OOD_MUST_CHECK;
 void ood_plan_clear(struct ood_plan *plan);
 
-/* Adds a step; takes the primitive (also on failure). */
-bool ood_builder_add(struct ood_builder *builder, const struct ood_step *step, struct ood_error *err) OOD_MUST_CHECK;
+/* Frees what a step holds. */
+void ood_step_clear(struct ood_step *step);
+
+/* Adds a step; takes what it holds, also on failure. */
+bool ood_builder_add(struct ood_builder *builder, struct ood_step *step, struct ood_error *err) OOD_MUST_CHECK;
 
 #endif

@@ -1,10 +1,11 @@
-/* oneDNN 2.x: primitives made from shapes, weights brought into the layout the kernel asks for, kernels told by name. */
+/* oneDNN 2.6 to 3.x: primitives made from shapes, weights brought into the layout the kernel asks for, kernels told by name. */
 #include "plan/dnnl.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/memory.h"
 #include "plan/builder_internal.h"
 
 /* ---- who it is ---- */
@@ -14,6 +15,11 @@ static const struct { dnnl_cpu_isa_t isa; const char *word, *text; } isas[] = {
     { dnnl_cpu_isa_avx, "avx", "AVX" },
     { dnnl_cpu_isa_avx2, "avx2", "AVX2" },
     { dnnl_cpu_isa_avx2_vnni, "avx2_vnni", "AVX2 with VNNI" },
+#if DNNL_VERSION_MAJOR >= 3
+    { dnnl_cpu_isa_avx2_vnni_2, "avx2_vnni_2", "AVX2 with VNNI and its 16-bit conversions" },
+    { dnnl_cpu_isa_avx512_core_fp16, "avx512_core_fp16", "AVX-512 with FP16" },
+    { dnnl_cpu_isa_avx512_core_amx_fp16, "avx512_core_amx_fp16", "AVX-512 with AMX and FP16" },
+#endif
     { dnnl_cpu_isa_avx512_core, "avx512_core", "AVX-512" },
     { dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni", "AVX-512 with VNNI" },
     { dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16", "AVX-512 with BF16" },
@@ -59,23 +65,212 @@ static bool dnnl_fail(const struct ood_node *node, struct ood_error *err, dnnl_s
                          (size_t)status < sizeof words / sizeof words[0] ? words[status] : "unknown status");
 }
 
-/* ---- descriptors ---- */
+/* ---- what differs between versions ---- */
 
-static dnnl_status_t describe(dnnl_memory_desc_t *md, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag)
+#if DNNL_VERSION_MAJOR >= 3
+
+/* Descriptors are opaque, made and destroyed by oneDNN. */
+typedef const_dnnl_memory_desc_t borrowed_md;
+struct ood_dnnl_layout { dnnl_memory_desc_t md; };
+
+static borrowed_md md_of(const struct ood_dnnl_layout *layout) { return layout != NULL ? layout->md : NULL; }
+static dnnl_status_t copy_md(dnnl_memory_desc_t *md, borrowed_md from) { return dnnl_memory_desc_clone(md, from); }
+static void destroy_md(dnnl_memory_desc_t md) { dnnl_memory_desc_destroy(md); }
+
+static dnnl_status_t make_md(dnnl_memory_desc_t *md, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag)
+{
+    return dnnl_memory_desc_create_with_tag(md, rank, dims, dnnl_f32, tag);
+}
+
+static dnnl_status_t append_sum(dnnl_post_ops_t posts) { return dnnl_post_ops_append_sum(posts, 1, 0, dnnl_data_type_undef); }
+
+dnnl_status_t ood_dnnl_append_eltwise(dnnl_post_ops_t posts, dnnl_alg_kind_t kind, float alpha, float beta)
+{
+    return dnnl_post_ops_append_eltwise(posts, kind, alpha, beta);
+}
+
+/* The descriptor's own bytes have gaps of no set value: its fields, one by one. */
+static dnnl_status_t layout_key(const struct ood_dnnl_layout *layout, char key[OOD_HASH_HEX])
+{
+    static const dnnl_query_t lists[] = { dnnl_query_dims, dnnl_query_padded_dims, dnnl_query_strides, dnnl_query_inner_blks,
+                                          dnnl_query_inner_idxs };
+    enum { LISTS = sizeof lists / sizeof lists[0] };
+    struct { int32_t rank, blocks; dnnl_dims_t lists[LISTS]; } fields;
+    memset(&fields, 0, sizeof fields);
+    dnnl_status_t status = dnnl_memory_desc_query(layout->md, dnnl_query_ndims_s32, &fields.rank);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_query(layout->md, dnnl_query_inner_nblks_s32, &fields.blocks);
+    for (size_t i = 0; i < LISTS && status == dnnl_success; i++) {
+        const dnnl_dims_t *list = NULL;
+        const bool inner = lists[i] == dnnl_query_inner_blks || lists[i] == dnnl_query_inner_idxs;
+        status = dnnl_memory_desc_query(layout->md, lists[i], &list);
+        if (status == dnnl_success)
+            memcpy(fields.lists[i], *list, (size_t)(inner ? fields.blocks : fields.rank) * sizeof(dnnl_dim_t));
+    }
+    if (status == dnnl_success)
+        ood_sha256_hex(&fields, sizeof fields, key);
+    return status;
+}
+
+dnnl_status_t ood_dnnl_convolution(dnnl_primitive_desc_t *pd, const struct ood_dnnl_convolution *c,
+                                   const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine, const char *kernel)
+{
+    dnnl_primitive_desc_t found = NULL;
+    dnnl_status_t status = dnnl_convolution_forward_primitive_desc_create(
+        &found, engine, dnnl_forward_inference, c->algorithm, md_of(c->source), md_of(c->weights), md_of(c->bias),
+        md_of(c->destination), c->strides, c->dilates, c->begin, c->end, attributes);
+    while (status == dnnl_success && kernel != NULL) {
+        const char *name = "";
+        status = dnnl_primitive_desc_query(found, dnnl_query_impl_info_str, 0, (void *)&name);
+        if (status != dnnl_success || strstr(name, kernel) != NULL)
+            break;
+        status = dnnl_primitive_desc_next_impl(found);
+    }
+    if (status == dnnl_success)
+        *pd = found;
+    else
+        dnnl_primitive_desc_destroy(found);
+    return status == dnnl_last_impl_reached ? dnnl_unimplemented : status;
+}
+
+static dnnl_status_t make_pooling(dnnl_primitive_desc_t *pd, dnnl_alg_kind_t kind, const struct ood_dnnl_layout *source,
+                                  const struct ood_dnnl_layout *target, const dnnl_dims_t strides, const dnnl_dims_t kernel,
+                                  const dnnl_dims_t dilates, const dnnl_dims_t begin, const dnnl_dims_t end,
+                                  const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine)
+{
+    return dnnl_pooling_forward_primitive_desc_create(pd, engine, dnnl_forward_inference, kind, md_of(source), md_of(target),
+                                                      strides, kernel, dilates, begin, end, attributes);
+}
+
+#else
+
+/* Descriptors are structures without pointers, handed over by address. */
+typedef const dnnl_memory_desc_t *borrowed_md;
+struct ood_dnnl_layout { dnnl_memory_desc_t md; };
+
+static borrowed_md md_of(const struct ood_dnnl_layout *layout) { return layout != NULL ? &layout->md : NULL; }
+static void destroy_md(dnnl_memory_desc_t md) { (void)md; }
+
+static dnnl_status_t copy_md(dnnl_memory_desc_t *md, borrowed_md from)
+{
+    *md = *from;
+    return dnnl_success;
+}
+
+static dnnl_status_t make_md(dnnl_memory_desc_t *md, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag)
 {
     return dnnl_memory_desc_init_by_tag(md, rank, dims, dnnl_f32, tag);
 }
 
-static const dnnl_memory_desc_t *queried(const_dnnl_primitive_desc_t pd, dnnl_query_t what)
+static dnnl_status_t append_sum(dnnl_post_ops_t posts) { return dnnl_post_ops_append_sum(posts, 1); }
+
+dnnl_status_t ood_dnnl_append_eltwise(dnnl_post_ops_t posts, dnnl_alg_kind_t kind, float alpha, float beta)
 {
-    return dnnl_primitive_desc_query_md(pd, what, 0);
+    return dnnl_post_ops_append_eltwise(posts, 1, kind, alpha, beta);
+}
+
+static dnnl_status_t layout_key(const struct ood_dnnl_layout *layout, char key[OOD_HASH_HEX])
+{
+    ood_sha256_hex(&layout->md, sizeof layout->md, key);
+    return dnnl_success;
+}
+
+dnnl_status_t ood_dnnl_convolution(dnnl_primitive_desc_t *pd, const struct ood_dnnl_convolution *c,
+                                   const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine, const char *kernel)
+{
+    dnnl_convolution_desc_t operation;
+    dnnl_primitive_desc_iterator_t iterator = NULL;
+    dnnl_primitive_desc_t found = NULL;
+    dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
+        &operation, dnnl_forward_inference, c->algorithm, md_of(c->source), md_of(c->weights), md_of(c->bias), md_of(c->destination),
+        c->strides, c->dilates, c->begin, c->end);
+    if (status == dnnl_success && kernel == NULL)
+        return dnnl_primitive_desc_create(pd, &operation, attributes, engine, NULL);
+    if (status == dnnl_success)
+        status = dnnl_primitive_desc_iterator_create(&iterator, &operation, attributes, engine, NULL);
+    while (status == dnnl_success) {
+        const char *name = "";
+        found = dnnl_primitive_desc_iterator_fetch(iterator);
+        status = dnnl_primitive_desc_query(found, dnnl_query_impl_info_str, 0, (void *)&name);
+        if (status != dnnl_success || strstr(name, kernel) != NULL)
+            break;
+        dnnl_primitive_desc_destroy(found);
+        found = NULL;
+        status = dnnl_primitive_desc_iterator_next(iterator);
+    }
+    if (iterator != NULL)
+        dnnl_primitive_desc_iterator_destroy(iterator);
+    if (status == dnnl_success)
+        *pd = found;
+    else
+        dnnl_primitive_desc_destroy(found);
+    return status == dnnl_iterator_ends ? dnnl_unimplemented : status;
+}
+
+static dnnl_status_t make_pooling(dnnl_primitive_desc_t *pd, dnnl_alg_kind_t kind, const struct ood_dnnl_layout *source,
+                                  const struct ood_dnnl_layout *target, const dnnl_dims_t strides, const dnnl_dims_t kernel,
+                                  const dnnl_dims_t dilates, const dnnl_dims_t begin, const dnnl_dims_t end,
+                                  const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine)
+{
+    dnnl_pooling_v2_desc_t operation;
+    dnnl_status_t status = dnnl_pooling_v2_forward_desc_init(&operation, dnnl_forward_inference, kind, md_of(source), md_of(target),
+                                                             strides, kernel, dilates, begin, end);
+    return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &operation, attributes, engine, NULL);
+}
+
+#endif
+
+/* ---- layouts ---- */
+
+static dnnl_status_t new_layout(struct ood_dnnl_layout **layout)
+{
+    struct ood_error err;
+    *layout = ood_new(struct ood_dnnl_layout, &err);
+    return *layout != NULL ? dnnl_success : dnnl_out_of_memory;
+}
+
+/* What follows the making: kept, or the shell freed. */
+static dnnl_status_t kept(struct ood_dnnl_layout **layout, dnnl_status_t status)
+{
+    if (status != dnnl_success) {
+        ood_free(*layout);
+        *layout = NULL;
+    }
+    return status;
+}
+
+dnnl_status_t ood_dnnl_layout_new(struct ood_dnnl_layout **layout, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag)
+{
+    dnnl_status_t status = new_layout(layout);
+    return status != dnnl_success ? status : kept(layout, make_md(&(*layout)->md, rank, dims, tag));
+}
+
+dnnl_status_t ood_dnnl_layout_query(struct ood_dnnl_layout **layout, const_dnnl_primitive_desc_t pd, dnnl_query_t what)
+{
+    dnnl_status_t status = new_layout(layout);
+    return status != dnnl_success ? status : kept(layout, copy_md(&(*layout)->md, dnnl_primitive_desc_query_md(pd, what, 0)));
+}
+
+void ood_dnnl_layout_free(struct ood_dnnl_layout *layout)
+{
+    if (layout == NULL)
+        return;
+    destroy_md(layout->md);
+    ood_free(layout);
+}
+
+size_t ood_dnnl_layout_bytes(const struct ood_dnnl_layout *layout) { return dnnl_memory_desc_get_size(md_of(layout)); }
+
+dnnl_status_t ood_dnnl_memory(dnnl_memory_t *memory, const struct ood_dnnl_layout *layout, dnnl_engine_t engine, void *at)
+{
+    return dnnl_memory_create(memory, md_of(layout), engine, at);
 }
 
 /* ---- weights ---- */
 
 struct reordered_weights {
     dnnl_engine_t engine;
-    const dnnl_memory_desc_t *from, *to;
+    const struct ood_dnnl_layout *from, *to;
     const void *data;
     const struct ood_node *node;
 };
@@ -87,14 +282,14 @@ static bool fill_weights(void *memory, const void *context, struct ood_error *er
     dnnl_primitive_t reorder = NULL;
     dnnl_memory_t from = NULL, to = NULL;
     dnnl_stream_t stream = NULL;
-    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&pd, w->from, w->engine, w->to, w->engine, NULL);
+    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&pd, md_of(w->from), w->engine, md_of(w->to), w->engine, NULL);
     union { const void *data; void *mutable; } source = { w->data };      /* oneDNN only reads it */
     if (status == dnnl_success)
         status = dnnl_primitive_create(&reorder, pd);
     if (status == dnnl_success)
-        status = dnnl_memory_create(&from, w->from, w->engine, source.mutable);
+        status = ood_dnnl_memory(&from, w->from, w->engine, source.mutable);
     if (status == dnnl_success)
-        status = dnnl_memory_create(&to, w->to, w->engine, memory);
+        status = ood_dnnl_memory(&to, w->to, w->engine, memory);
     if (status == dnnl_success)
         status = dnnl_stream_create(&stream, w->engine, dnnl_stream_default_flags);
     if (status == dnnl_success) {
@@ -112,13 +307,15 @@ static bool fill_weights(void *memory, const void *context, struct ood_error *er
 }
 
 /* One copy for each distinct layout: kernels of several batch sizes that ask for the same share it. */
-static bool prepare_weights(struct ood_builder *builder, const struct ood_node *node, const dnnl_memory_desc_t *from,
-                            const dnnl_memory_desc_t *to, const void *data, struct ood_operand *out, struct ood_error *err)
+static bool prepare_weights(struct ood_builder *builder, const struct ood_node *node, const struct ood_dnnl_layout *from,
+                            const struct ood_dnnl_layout *to, const void *data, struct ood_operand *out, struct ood_error *err)
 {
     char key[OOD_HASH_HEX];
-    ood_sha256_hex(to, sizeof *to, key);
+    dnnl_status_t status = layout_key(to, key);
+    if (status != dnnl_success)
+        return dnnl_fail(node, err, status, "the weights' layout");
     struct reordered_weights context = { builder->model->engine, from, to, data, node };
-    const void *memory = ood_builder_weights(builder, node, key, dnnl_memory_desc_get_size(to), fill_weights, &context, err);
+    const void *memory = ood_builder_weights(builder, node, key, ood_dnnl_layout_bytes(to), fill_weights, &context, err);
     *out = (struct ood_operand){ OOD_NONE, memory };
     return memory != NULL;
 }
@@ -147,19 +344,19 @@ static bool append_posts(const struct ood_node *node, dnnl_post_ops_t posts, str
         dnnl_status_t status = dnnl_invalid_arguments;
         switch (post->kind) {
         case OOD_POST_RELU:
-            status = dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_relu, 0, 0);
+            status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_relu, 0, 0);
             break;
         case OOD_POST_LEAKY_RELU:
-            status = dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_relu, post->alpha, 0);
+            status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_relu, post->alpha, 0);
             break;
         case OOD_POST_CLIP:
-            status = dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_clip, post->alpha, post->beta);
+            status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_clip, post->alpha, post->beta);
             break;
         case OOD_POST_SIGMOID:
-            status = dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_logistic, 0, 0);
+            status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_logistic, 0, 0);
             break;
         case OOD_POST_SUM:
-            status = dnnl_post_ops_append_sum(posts, 1);
+            status = append_sum(posts);
             break;
         }
         if (status != dnnl_success)
@@ -195,26 +392,39 @@ static dnnl_primitive_attr_t make_attributes(const struct ood_node *node, bool w
 
 /* ---- steps ---- */
 
-static void add_argument(struct ood_step *step, int argument, const dnnl_memory_desc_t *md, struct ood_operand operand)
+/* Takes *layout and leaves NULL. */
+static void add_argument(struct ood_step *step, int argument, struct ood_dnnl_layout **layout, struct ood_operand operand)
 {
     step->dnnl_arguments[step->operand_count] = argument;
-    step->descriptors[step->operand_count] = *md;
+    step->layouts[step->operand_count] = *layout;
     step->operands[step->operand_count++] = operand;
-    step->bytes += argument == DNNL_ARG_SCRATCHPAD ? 0 : dnnl_memory_desc_get_size(md);
+    step->bytes += argument == DNNL_ARG_SCRATCHPAD ? 0 : ood_dnnl_layout_bytes(*layout);
+    *layout = NULL;
+}
+
+static bool add_scratchpad(struct ood_builder *builder, const struct ood_node *node, const_dnnl_primitive_desc_t pd,
+                           struct ood_step *step, struct ood_error *err)
+{
+    struct ood_dnnl_layout *scratch;
+    struct ood_operand operand;
+    dnnl_status_t status = ood_dnnl_layout_query(&scratch, pd, dnnl_query_scratchpad_md);
+    if (status != dnnl_success)
+        return dnnl_fail(node, err, status, "the scratchpad");
+    bool needed = ood_dnnl_layout_bytes(scratch) > 0;
+    bool done = !needed || ood_builder_scratch(builder, ood_dnnl_layout_bytes(scratch), &operand, err);
+    if (needed && done)
+        add_argument(step, DNNL_ARG_SCRATCHPAD, &scratch, operand);
+    ood_dnnl_layout_free(scratch);
+    return done;
 }
 
 /* Kernel names are oneDNN's static strings; "ref" and "gemm" are what a convolution should not get (ONEDNN notes: up to a
- * thousand times slower). */
+ * thousand times slower). On success the step is taken. */
 static bool finish_step(struct ood_builder *builder, const struct ood_node *node, const_dnnl_primitive_desc_t pd,
                         struct ood_step *step, struct ood_error *err)
 {
-    const dnnl_memory_desc_t *scratch = queried(pd, dnnl_query_scratchpad_md);
-    if (dnnl_memory_desc_get_size(scratch) > 0) {
-        struct ood_operand operand;
-        if (!ood_builder_scratch(builder, dnnl_memory_desc_get_size(scratch), &operand, err))
-            return false;
-        add_argument(step, DNNL_ARG_SCRATCHPAD, scratch, operand);
-    }
+    if (!add_scratchpad(builder, node, pd, step, err))
+        return false;
     const char *kernel = NULL;
     dnnl_status_t status = dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &kernel);
     if (status == dnnl_success)
@@ -255,44 +465,42 @@ bool ood_builder_convolution_direct(struct ood_builder *builder, const struct oo
     const dnnl_dims_t source_dims = { n, c, (dnnl_dim_t)spec->height, (dnnl_dim_t)spec->width };
     const dnnl_dims_t target_dims = { n, o, (dnnl_dim_t)spec->out_height, (dnnl_dim_t)spec->out_width };
     const dnnl_dims_t grouped = { g, o / g, c / g, kh, kw }, plain = { o, c, kh, kw }, bias_dims = { o };
-    dnnl_memory_desc_t source, target, weights, any_weights, bias;
-    dnnl_dims_t strides, dilates, begin, end;
+    struct ood_dnnl_layout *source = NULL, *target = NULL, *weights = NULL, *any = NULL, *chosen = NULL, *bias = NULL;
+    struct ood_dnnl_convolution operation = { .algorithm = dnnl_convolution_direct };
     dnnl_primitive_desc_t pd = NULL;
     struct ood_step step = { .flops = 2.0 * (double)n * (double)o * (double)(c / g) * (double)(kh * kw) *
                                       (double)spec->out_height * (double)spec->out_width };
-    struct ood_operand weights_operand, bias_operand = { OOD_NONE, NULL };
+    struct ood_operand weights_operand = { OOD_NONE, NULL }, bias_operand = { OOD_NONE, NULL };
+    const int rank = g > 1 ? 5 : 4;
     bool done = false;
     dnnl_primitive_attr_t attributes = make_attributes(node, true, err);
     if (attributes == NULL)
         return false;
-    dnnl_status_t status = describe(&source, 4, source_dims, dnnl_nhwc);
+    dnnl_status_t status = ood_dnnl_layout_new(&source, 4, source_dims, dnnl_nhwc);
     if (status == dnnl_success)
-        status = describe(&target, 4, target_dims, dnnl_nhwc);
+        status = ood_dnnl_layout_new(&target, 4, target_dims, dnnl_nhwc);
     if (status == dnnl_success)
-        status = g > 1 ? describe(&weights, 5, grouped, dnnl_goihw) : describe(&weights, 4, plain, dnnl_oihw);
+        status = ood_dnnl_layout_new(&weights, rank, g > 1 ? grouped : plain, g > 1 ? dnnl_goihw : dnnl_oihw);
     if (status == dnnl_success)
-        status = g > 1 ? describe(&any_weights, 5, grouped, dnnl_format_tag_any) : describe(&any_weights, 4, plain, dnnl_format_tag_any);
+        status = ood_dnnl_layout_new(&any, rank, g > 1 ? grouped : plain, dnnl_format_tag_any);
+    if (status == dnnl_success && spec->bias != NULL)
+        status = ood_dnnl_layout_new(&bias, 1, bias_dims, dnnl_a);
+    window_dims(&spec->window, operation.strides, operation.dilates, operation.begin, operation.end);
+    operation.end[0] = exact_end(spec->height, spec->out_height, &spec->window, 0);
+    operation.end[1] = exact_end(spec->width, spec->out_width, &spec->window, 1);
+    operation.source = source, operation.weights = any, operation.bias = bias, operation.destination = target;
     if (status == dnnl_success)
-        status = describe(&bias, 1, bias_dims, dnnl_a);
-    window_dims(&spec->window, strides, dilates, begin, end);
-    end[0] = exact_end(spec->height, spec->out_height, &spec->window, 0);
-    end[1] = exact_end(spec->width, spec->out_width, &spec->window, 1);
-    if (status == dnnl_success) {
-        dnnl_convolution_desc_t operation;
-        status = dnnl_dilated_convolution_forward_desc_init(&operation, dnnl_forward_inference, dnnl_convolution_direct, &source,
-                                                            &any_weights, spec->bias != NULL ? &bias : NULL, &target, strides,
-                                                            dilates, begin, end);
-        if (status == dnnl_success)
-            status = dnnl_primitive_desc_create(&pd, &operation, attributes, builder->model->engine, NULL);
-    }
+        status = ood_dnnl_convolution(&pd, &operation, attributes, builder->model->engine, NULL);
+    if (status == dnnl_success)
+        status = ood_dnnl_layout_query(&chosen, pd, dnnl_query_weights_md);
     if (status != dnnl_success) {
         dnnl_fail(node, err, status, "convolution");
         goto out;
     }
-    if (!prepare_weights(builder, node, &weights, queried(pd, dnnl_query_weights_md), spec->weights->data, &weights_operand, err))
+    if (!prepare_weights(builder, node, weights, chosen, spec->weights->data, &weights_operand, err))
         goto out;
     add_argument(&step, DNNL_ARG_SRC, &source, spec->source);
-    add_argument(&step, DNNL_ARG_WEIGHTS, queried(pd, dnnl_query_weights_md), weights_operand);
+    add_argument(&step, DNNL_ARG_WEIGHTS, &chosen, weights_operand);
     if (spec->bias != NULL) {
         struct bias context = { spec->bias, spec->out_channels * sizeof(float) };
         bias_operand.weights = ood_builder_weights(builder, node, "bias", context.bytes, fill_bias, &context, err);
@@ -303,6 +511,13 @@ bool ood_builder_convolution_direct(struct ood_builder *builder, const struct oo
     add_argument(&step, DNNL_ARG_DST, &target, spec->destination);
     done = finish_step(builder, node, pd, &step, err);
 out:
+    ood_step_clear(&step);                   /* empty where it was taken */
+    ood_dnnl_layout_free(source);
+    ood_dnnl_layout_free(target);
+    ood_dnnl_layout_free(weights);
+    ood_dnnl_layout_free(any);
+    ood_dnnl_layout_free(chosen);
+    ood_dnnl_layout_free(bias);
     dnnl_primitive_desc_destroy(pd);
     dnnl_primitive_attr_destroy(attributes);
     return done;
@@ -319,7 +534,7 @@ bool ood_builder_pooling(struct ood_builder *builder, const struct ood_pooling_s
     const dnnl_dims_t target_dims = { (dnnl_dim_t)spec->batch, (dnnl_dim_t)spec->channels, (dnnl_dim_t)spec->out_height,
                                        (dnnl_dim_t)spec->out_width };
     const dnnl_dims_t kernel = { (dnnl_dim_t)spec->window.kernel[0], (dnnl_dim_t)spec->window.kernel[1] };
-    dnnl_memory_desc_t source, target;
+    struct ood_dnnl_layout *source = NULL, *target = NULL;
     dnnl_dims_t strides, dilates, begin, end;
     dnnl_primitive_desc_t pd = NULL;
     struct ood_step step = { .flops = 0 };
@@ -330,16 +545,12 @@ bool ood_builder_pooling(struct ood_builder *builder, const struct ood_pooling_s
     window_dims(&spec->window, strides, dilates, begin, end);
     end[0] = exact_end(spec->height, spec->out_height, &spec->window, 0);
     end[1] = exact_end(spec->width, spec->out_width, &spec->window, 1);
-    dnnl_status_t status = describe(&source, 4, source_dims, dnnl_nhwc);
+    dnnl_status_t status = ood_dnnl_layout_new(&source, 4, source_dims, dnnl_nhwc);
     if (status == dnnl_success)
-        status = describe(&target, 4, target_dims, dnnl_nhwc);
-    if (status == dnnl_success) {
-        dnnl_pooling_v2_desc_t operation;
-        status = dnnl_pooling_v2_forward_desc_init(&operation, dnnl_forward_inference, kinds[spec->kind], &source, &target,
-                                                   strides, kernel, dilates, begin, end);
-        if (status == dnnl_success)
-            status = dnnl_primitive_desc_create(&pd, &operation, attributes, builder->model->engine, NULL);
-    }
+        status = ood_dnnl_layout_new(&target, 4, target_dims, dnnl_nhwc);
+    if (status == dnnl_success)
+        status = make_pooling(&pd, kinds[spec->kind], source, target, strides, kernel, dilates, begin, end, attributes,
+                              builder->model->engine);
     if (status != dnnl_success) {
         dnnl_fail(node, err, status, "pooling");
         goto out;
@@ -348,6 +559,9 @@ bool ood_builder_pooling(struct ood_builder *builder, const struct ood_pooling_s
     add_argument(&step, DNNL_ARG_DST, &target, spec->destination);
     done = finish_step(builder, node, pd, &step, err);
 out:
+    ood_step_clear(&step);                   /* empty where it was taken */
+    ood_dnnl_layout_free(source);
+    ood_dnnl_layout_free(target);
     dnnl_primitive_desc_destroy(pd);
     dnnl_primitive_attr_destroy(attributes);
     return done;

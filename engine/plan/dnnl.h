@@ -4,6 +4,8 @@
 #ifndef OOD_PLAN_DNNL_H
 #define OOD_PLAN_DNNL_H
 
+#include <oneapi/dnnl/dnnl.h>
+
 #include "plan/builder.h"
 
 /* OpenMP's two calls, of libgomp which oneDNN links; clang has no omp.h without a package of its own. */
@@ -18,6 +20,33 @@ const char *ood_dnnl_isa(void);
 
 /* "oneDNN 2.6.3 avx2": version and that word. Returns text. */
 const char *ood_dnnl_identity(char *text, size_t size);
+
+/* ---- what differs between oneDNN 2.x and 3.x; statuses are oneDNN's ---- */
+
+/* Shape and layout of float32 values in memory: a memory descriptor that its holder owns. */
+struct ood_dnnl_layout;
+dnnl_status_t ood_dnnl_layout_new(struct ood_dnnl_layout **layout, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag) OOD_MUST_CHECK;
+/* A copy of what a primitive descriptor answers (dnnl_query_…_md). */
+dnnl_status_t ood_dnnl_layout_query(struct ood_dnnl_layout **layout, const_dnnl_primitive_desc_t pd, dnnl_query_t what) OOD_MUST_CHECK;
+void ood_dnnl_layout_free(struct ood_dnnl_layout *layout);           /* NULL is fine */
+size_t ood_dnnl_layout_bytes(const struct ood_dnnl_layout *layout);
+
+/* A memory object over `at`, which stays the caller's; the layout may go. */
+dnnl_status_t ood_dnnl_memory(dnnl_memory_t *memory, const struct ood_dnnl_layout *layout, dnnl_engine_t engine, void *at) OOD_MUST_CHECK;
+
+dnnl_status_t ood_dnnl_append_eltwise(dnnl_post_ops_t posts, dnnl_alg_kind_t kind, float alpha, float beta) OOD_MUST_CHECK;
+
+/* The descriptor of a forward convolution of the first kernel whose name contains `kernel` (NULL: the first);
+ * dnnl_unimplemented where there is none. bias may be NULL; dilates are gaps, 0 for none. */
+struct ood_dnnl_convolution {
+    dnnl_alg_kind_t algorithm;
+    const struct ood_dnnl_layout *source, *weights, *bias, *destination;
+    dnnl_dims_t strides, dilates, begin, end;
+};
+dnnl_status_t ood_dnnl_convolution(dnnl_primitive_desc_t *pd, const struct ood_dnnl_convolution *convolution,
+                                   const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine, const char *kernel) OOD_MUST_CHECK;
+
+/* ---- steps from shapes ---- */
 
 struct ood_window {                          /* rows first, then columns */
     size_t kernel[2], stride[2], dilation[2];

@@ -182,11 +182,8 @@ out:
 
 void ood_plan_clear(struct ood_plan *plan)
 {
-    for (size_t i = 0; i < plan->step_count; i++) {
-        ood_free(plan->steps[i].state);
-        if (plan->steps[i].primitive != NULL)
-            dnnl_primitive_destroy(plan->steps[i].primitive);
-    }
+    for (size_t i = 0; i < plan->step_count; i++)
+        ood_step_clear(&plan->steps[i]);
     ood_free(plan->steps);
     ood_free(plan->buffers);
     ood_free(plan->inputs);

@@ -41,7 +41,7 @@ static bool bind_step(struct ood_run *run, const struct ood_plan *plan, const st
     if (step->primitive == NULL)
         return true;
     for (size_t i = 0; i < step->operand_count; i++) {
-        dnnl_status_t status = dnnl_memory_create(&bound->arguments[i].memory, &step->descriptors[i], run->model->engine, bound->memory[i]);
+        dnnl_status_t status = ood_dnnl_memory(&bound->arguments[i].memory, step->layouts[i], run->model->engine, bound->memory[i]);
         if (status != dnnl_success)
             return ood_fail(err, OOD_OUT_OF_MEMORY, "oneDNN gives no memory object (status %d)", (int)status);
         bound->arguments[i].arg = step->dnnl_arguments[i];

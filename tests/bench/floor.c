@@ -5,7 +5,6 @@
  *
  * One line, tab separated: floor, layout and kernel of the most convolutions, threads, batch, pictures/s median, best. */
 #include <math.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,39 +50,38 @@ static const char *add(dnnl_engine_t engine, const struct layer *l, int batch, d
     int out = l->size / l->stride, pad = l->kernel / 2;
     const dnnl_dims_t source_dims = { batch, l->in, l->size, l->size }, target_dims = { batch, l->out, out, out };
     const dnnl_dims_t weights_dims = { l->out, l->in, l->kernel, l->kernel }, bias_dims = { l->out };
-    const dnnl_dims_t strides = { l->stride, l->stride }, none = { 0, 0 }, begin = { pad, pad };
-    const dnnl_dims_t end = { (out - 1) * l->stride + l->kernel - l->size - pad, (out - 1) * l->stride + l->kernel - l->size - pad };
-    dnnl_memory_desc_t s, w, b, t;
-    need(dnnl_memory_desc_init_by_tag(&s, 4, source_dims, dnnl_f32, l->in > 3 || tag == dnnl_nhwc ? tag : dnnl_nchw), "source");
-    need(dnnl_memory_desc_init_by_tag(&t, 4, target_dims, dnnl_f32, tag), "target");
-    need(dnnl_memory_desc_init_by_tag(&w, 4, weights_dims, dnnl_f32, dnnl_format_tag_any), "weights");
-    need(dnnl_memory_desc_init_by_tag(&b, 1, bias_dims, dnnl_f32, dnnl_a), "bias");
+    const int end = (out - 1) * l->stride + l->kernel - l->size - pad;
+    struct ood_dnnl_layout *s, *w, *b, *t, *chosen;
+    need(ood_dnnl_layout_new(&s, 4, source_dims, l->in > 3 || tag == dnnl_nhwc ? tag : dnnl_nchw), "source");
+    need(ood_dnnl_layout_new(&t, 4, target_dims, tag), "target");
+    need(ood_dnnl_layout_new(&w, 4, weights_dims, dnnl_format_tag_any), "weights");
+    need(ood_dnnl_layout_new(&b, 1, bias_dims, dnnl_a), "bias");
     dnnl_primitive_attr_t attributes;
     dnnl_post_ops_t posts;
     need(dnnl_primitive_attr_create(&attributes), "attributes");
     need(dnnl_post_ops_create(&posts), "posts");
-    need(dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_relu, 0, 0), "posts");
+    need(ood_dnnl_append_eltwise(posts, dnnl_eltwise_relu, 0, 0), "posts");
     need(dnnl_primitive_attr_set_post_ops(attributes, posts), "attributes");
-    dnnl_convolution_desc_t operation;
+    const struct ood_dnnl_convolution operation = {
+        dnnl_convolution_direct, s, w, b, t, .strides = { l->stride, l->stride }, .begin = { pad, pad }, .end = { end, end }
+    };
     dnnl_primitive_desc_t pd;
-    need(dnnl_dilated_convolution_forward_desc_init(&operation, dnnl_forward_inference, dnnl_convolution_direct, &s, &w, &b, &t,
-                                                    strides, none, begin, end), "convolution");
-    need(dnnl_primitive_desc_create(&pd, &operation, attributes, engine, NULL), "convolution");
+    need(ood_dnnl_convolution(&pd, &operation, attributes, engine, NULL), "convolution");
+    need(ood_dnnl_layout_query(&chosen, pd, dnnl_query_weights_md), "weights");
     const char *kernel;
     need(dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &kernel), "kernel");
     for (int i = 0; i < l->count; i++) {
-        const dnnl_memory_desc_t *weights = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
         dnnl_exec_arg_t *a = arguments[step_count];
         need(dnnl_primitive_create(&primitives[step_count], pd), "primitive");
         float *from = i % 2 == 0 ? source : target, *to = i % 2 == 0 ? target : source;
         a[0].arg = DNNL_ARG_SRC;
-        need(dnnl_memory_create(&a[0].memory, &s, engine, from), "memory");
+        need(ood_dnnl_memory(&a[0].memory, s, engine, from), "memory");
         a[1].arg = DNNL_ARG_WEIGHTS;
-        need(dnnl_memory_create(&a[1].memory, weights, engine, aligned(dnnl_memory_desc_get_size(weights))), "memory");
+        need(ood_dnnl_memory(&a[1].memory, chosen, engine, aligned(ood_dnnl_layout_bytes(chosen))), "memory");
         a[2].arg = DNNL_ARG_BIAS;
-        need(dnnl_memory_create(&a[2].memory, &b, engine, aligned(dnnl_memory_desc_get_size(&b))), "memory");
+        need(ood_dnnl_memory(&a[2].memory, b, engine, aligned(ood_dnnl_layout_bytes(b))), "memory");
         a[3].arg = DNNL_ARG_DST;
-        need(dnnl_memory_create(&a[3].memory, &t, engine, to), "memory");
+        need(ood_dnnl_memory(&a[3].memory, t, engine, to), "memory");
         step_count++;
     }
     return kernel;

@@ -6,7 +6,6 @@
  *
  * S seconds a case. A line a case, tab separated: name, batch, oneDNN direct ms, oneDNN Winograd ms, ours ms, ours GFLOP/s
  * (direct count), direct / ours and oneDNN Winograd / ours (medians of the rounds' ratios; - where not offered). */
-#include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,50 +62,37 @@ struct chain {
     size_t count;
 };
 
-static dnnl_memory_t memory_of(dnnl_engine_t engine, const dnnl_memory_desc_t *md, float *at)
+static dnnl_memory_t memory_of(dnnl_engine_t engine, const struct ood_dnnl_layout *layout, float *at)
 {
     dnnl_memory_t memory;
-    need(dnnl_memory_create(&memory, md, engine, at != NULL ? at : aligned(dnnl_memory_desc_get_size(md) / sizeof(float))), "memory");
+    need(ood_dnnl_memory(&memory, layout, engine, at != NULL ? at : aligned(ood_dnnl_layout_bytes(layout) / sizeof(float))), "memory");
     return memory;
 }
 
 /* The primitive descriptor; NULL where oneDNN has no such kernel. */
-static dnnl_primitive_desc_t find(dnnl_engine_t engine, const struct layer *l, size_t batch, bool winograd, dnnl_memory_desc_t md[4])
+static dnnl_primitive_desc_t find(dnnl_engine_t engine, const struct layer *l, size_t batch, bool winograd, struct ood_dnnl_layout *layouts[4])
 {
     const dnnl_dims_t source = { (dnnl_dim_t)batch, (dnnl_dim_t)l->in, (dnnl_dim_t)l->size, (dnnl_dim_t)l->size };
     const dnnl_dims_t target = { (dnnl_dim_t)batch, (dnnl_dim_t)l->out, (dnnl_dim_t)l->size, (dnnl_dim_t)l->size };
     const dnnl_dims_t weights = { (dnnl_dim_t)l->out, (dnnl_dim_t)l->in, 3, 3 }, bias = { (dnnl_dim_t)l->out };
-    const dnnl_dims_t one = { 1, 1 }, none = { 0, 0 };
     dnnl_format_tag_t tag = winograd ? dnnl_nChw16c : dnnl_nhwc;
-    need(dnnl_memory_desc_init_by_tag(&md[0], 4, source, dnnl_f32, tag), "source");
-    need(dnnl_memory_desc_init_by_tag(&md[1], 4, target, dnnl_f32, tag), "target");
-    need(dnnl_memory_desc_init_by_tag(&md[2], 4, weights, dnnl_f32, dnnl_format_tag_any), "weights");
-    need(dnnl_memory_desc_init_by_tag(&md[3], 1, bias, dnnl_f32, dnnl_a), "bias");
+    need(ood_dnnl_layout_new(&layouts[0], 4, source, tag), "source");
+    need(ood_dnnl_layout_new(&layouts[1], 4, target, tag), "target");
+    need(ood_dnnl_layout_new(&layouts[2], 4, weights, dnnl_format_tag_any), "weights");
+    need(ood_dnnl_layout_new(&layouts[3], 1, bias, dnnl_a), "bias");
     dnnl_primitive_attr_t attributes;
     dnnl_post_ops_t posts;
     need(dnnl_primitive_attr_create(&attributes), "attributes");
     need(dnnl_post_ops_create(&posts), "posts");
-    need(dnnl_post_ops_append_eltwise(posts, 1, dnnl_eltwise_relu, 0, 0), "posts");
+    need(ood_dnnl_append_eltwise(posts, dnnl_eltwise_relu, 0, 0), "posts");
     need(dnnl_primitive_attr_set_post_ops(attributes, posts), "attributes");
-    dnnl_convolution_desc_t operation;
-    dnnl_primitive_desc_iterator_t iterator = NULL;
+    const struct ood_dnnl_convolution operation = {
+        winograd ? dnnl_convolution_winograd : dnnl_convolution_direct, layouts[0], layouts[2], layouts[3], layouts[1],
+        .strides = { 1, 1 }, .begin = { 1, 1 }, .end = { 1, 1 }
+    };
     dnnl_primitive_desc_t pd = NULL;
-    need(dnnl_dilated_convolution_forward_desc_init(&operation, dnnl_forward_inference,
-                                                    winograd ? dnnl_convolution_winograd : dnnl_convolution_direct, &md[0], &md[2],
-                                                    &md[3], &md[1], one, none, one, one), "convolution");
-    dnnl_status_t status = dnnl_primitive_desc_iterator_create(&iterator, &operation, attributes, engine, NULL);
-    while (status == dnnl_success && pd == NULL) {
-        const char *kernel;
-        pd = dnnl_primitive_desc_iterator_fetch(iterator);
-        need(dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&kernel), "kernel");
-        if (!winograd || strstr(kernel, "4x3") != NULL)
-            break;
-        dnnl_primitive_desc_destroy(pd);
+    if (ood_dnnl_convolution(&pd, &operation, attributes, engine, winograd ? "4x3" : NULL) != dnnl_success)
         pd = NULL;
-        status = dnnl_primitive_desc_iterator_next(iterator);
-    }
-    if (iterator != NULL)
-        dnnl_primitive_desc_iterator_destroy(iterator);
     dnnl_post_ops_destroy(posts);
     dnnl_primitive_attr_destroy(attributes);
     return pd;
@@ -114,15 +100,16 @@ static dnnl_primitive_desc_t find(dnnl_engine_t engine, const struct layer *l, s
 
 static bool add_dnnl(struct step *step, dnnl_engine_t engine, const struct layer *l, size_t batch, bool winograd, float *source, float *target)
 {
-    dnnl_memory_desc_t md[4];
-    dnnl_primitive_desc_t pd = find(engine, l, batch, winograd, md);
+    struct ood_dnnl_layout *layouts[4], *weights;
+    dnnl_primitive_desc_t pd = find(engine, l, batch, winograd, layouts);
     if (pd == NULL)
         return false;
     need(dnnl_primitive_create(&step->primitive, pd), "primitive");
-    step->arguments[0] = (dnnl_exec_arg_t){ DNNL_ARG_SRC, memory_of(engine, &md[0], source) };
-    step->arguments[1] = (dnnl_exec_arg_t){ DNNL_ARG_DST, memory_of(engine, &md[1], target) };
-    step->arguments[2] = (dnnl_exec_arg_t){ DNNL_ARG_WEIGHTS, memory_of(engine, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), NULL) };
-    step->arguments[3] = (dnnl_exec_arg_t){ DNNL_ARG_BIAS, memory_of(engine, &md[3], NULL) };
+    need(ood_dnnl_layout_query(&weights, pd, dnnl_query_weights_md), "weights");
+    step->arguments[0] = (dnnl_exec_arg_t){ DNNL_ARG_SRC, memory_of(engine, layouts[0], source) };
+    step->arguments[1] = (dnnl_exec_arg_t){ DNNL_ARG_DST, memory_of(engine, layouts[1], target) };
+    step->arguments[2] = (dnnl_exec_arg_t){ DNNL_ARG_WEIGHTS, memory_of(engine, weights, NULL) };
+    step->arguments[3] = (dnnl_exec_arg_t){ DNNL_ARG_BIAS, memory_of(engine, layouts[3], NULL) };
     dnnl_primitive_desc_destroy(pd);
     return true;
 }
