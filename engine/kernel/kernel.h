@@ -36,6 +36,7 @@ struct ood_kernel_names {
 
 struct ood_winograd_shape;                   /* kernel/winograd.h */
 struct ood_winograd_call;
+struct ood_winograd_gradient_call;
 
 struct ood_kernels {
     const char *isa;                         /* "baseline", "avx2", "avx512" */
@@ -83,6 +84,12 @@ struct ood_kernels {
     void (*winograd_weights)(float *out, const float *weights, size_t channels, size_t out_channels);
     size_t (*winograd_scratch_floats)(const struct ood_winograd_shape *shape);
     void (*winograd_forward)(const struct ood_winograd_call *call);
+
+    /* Its gradients, kernel/winograd.h. data_weights takes the same weights [out_channels][channels][3][3] and makes those of
+     * the backward data pass, winograd_weights_floats(out_channels, channels) floats. */
+    void (*winograd_data_weights)(float *out, const float *weights, size_t channels, size_t out_channels);
+    size_t (*winograd_gradient_scratch_floats)(const struct ood_winograd_shape *shape);
+    void (*winograd_gradient)(const struct ood_winograd_gradient_call *call);
 };
 
 /* The version for this CPU. ONEDNN_MAX_CPU_ISA (or DNNL_MAX_CPU_ISA) in oneDNN's words: SSE41 and AVX leave the baseline,

@@ -28,4 +28,7 @@ const struct ood_kernels KERNEL(ood_kernels) = {
     .winograd_weights = KERNEL(ood_winograd_weights),
     .winograd_scratch_floats = KERNEL(ood_winograd_scratch_floats),
     .winograd_forward = KERNEL(ood_winograd_forward),
+    .winograd_data_weights = KERNEL(ood_winograd_data_weights),
+    .winograd_gradient_scratch_floats = KERNEL(ood_winograd_gradient_scratch_floats),
+    .winograd_gradient = KERNEL(ood_winograd_gradient),
 };

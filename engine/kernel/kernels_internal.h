@@ -24,6 +24,9 @@ size_t KERNEL(ood_winograd_weights_floats)(size_t channels, size_t out_channels)
 void KERNEL(ood_winograd_weights)(float *out, const float *weights, size_t channels, size_t out_channels);
 size_t KERNEL(ood_winograd_scratch_floats)(const struct ood_winograd_shape *shape);
 void KERNEL(ood_winograd_forward)(const struct ood_winograd_call *call);
+void KERNEL(ood_winograd_data_weights)(float *out, const float *weights, size_t channels, size_t out_channels);
+size_t KERNEL(ood_winograd_gradient_scratch_floats)(const struct ood_winograd_shape *shape);
+void KERNEL(ood_winograd_gradient)(const struct ood_winograd_gradient_call *call);
 
 extern const struct ood_kernels KERNEL(ood_kernels);
 

@@ -12,7 +12,7 @@
 
 /* Tiles of a block. Every block reads all of U: where U is large and comes from afar, a larger block is worth V and M leaving
  * the second-level cache, which costs little. */
-static size_t most_tiles(size_t in_vectors, size_t out_vectors)
+static size_t forward_tiles(size_t in_vectors, size_t out_vectors)
 {
     const double u = (double)PLANES * VECTOR * VECTOR * (double)in_vectors * (double)out_vectors;
     const double scratch = u / 4 > SCRATCH_FLOATS ? u / 4 : SCRATCH_FLOATS;
@@ -26,8 +26,8 @@ static bool padded(size_t size, size_t before, size_t behind, size_t *out)
     return size > 0 && !__builtin_add_overflow(size, before, out) && !__builtin_add_overflow(*out, behind, out) && *out >= 3;
 }
 
-/* The largest block, its memory not set. False: sizes overflow. */
-static bool plan_block(const struct ood_winograd_shape *shape, struct winograd_block *block)
+bool KERNEL(ood_winograd_plan)(const struct ood_winograd_shape *shape, most_tiles_function *most_tiles,
+                               struct winograd_block *block)
 {
     size_t tiles, v, m, height, width;
     if (!padded(shape->height, shape->pad_top, shape->pad_bottom, &height) ||
@@ -50,13 +50,10 @@ static bool plan_block(const struct ood_winograd_shape *shape, struct winograd_b
            !__builtin_mul_overflow(block->groups * M_GROUP, block->panels, &m) && m <= SIZE_MAX / 4 / sizeof(float);
 }
 
-static size_t v_floats(const struct winograd_block *block) { return block->groups * block->in_vectors * V_CHANNELS; }
-static size_t m_floats(const struct winograd_block *block) { return block->groups * block->panels * M_GROUP; }
-
 size_t KERNEL(ood_winograd_scratch_floats)(const struct ood_winograd_shape *shape)
 {
     struct winograd_block block;
-    if (!plan_block(shape, &block))
+    if (!KERNEL(ood_winograd_plan)(shape, forward_tiles, &block))
         return 0;
     return v_floats(&block) + m_floats(&block) + zeros_floats(shape->channels);
 }
@@ -64,7 +61,7 @@ size_t KERNEL(ood_winograd_scratch_floats)(const struct ood_winograd_shape *shap
 void KERNEL(ood_winograd_forward)(const struct ood_winograd_call *call)
 {
     struct winograd_block block;
-    if (!plan_block(call->shape, &block))
+    if (!KERNEL(ood_winograd_plan)(call->shape, forward_tiles, &block))
         return;
     const size_t tiles = block.tile_rows * block.tile_columns * call->shape->batch, most = block.tiles;
     block.call = call;

@@ -30,4 +30,32 @@ struct ood_winograd_call {
     float *scratch;                          /* winograd_scratch_floats(shape), any content; 64-byte aligned */
 };
 
+/* ---- backward ----
+ *
+ * Backward data is the forward pass of the destination's gradient: shape ood_winograd_data_shape, weights as
+ * winograd_data_weights left them, no bias. Its bits keep the promise above. */
+
+/* The shape whose source is the destination of `shape` and the other way round. Pads of at most 2, at least one window. */
+static inline struct ood_winograd_shape ood_winograd_data_shape(const struct ood_winograd_shape *shape)
+{
+    return (struct ood_winograd_shape){
+        .batch = shape->batch, .channels = shape->out_channels, .out_channels = shape->channels,
+        .height = shape->height + shape->pad_top + shape->pad_bottom - 2,
+        .width = shape->width + shape->pad_left + shape->pad_right - 2,
+        .pad_top = 2 - shape->pad_top, .pad_left = 2 - shape->pad_left,
+        .pad_bottom = 2 - shape->pad_bottom, .pad_right = 2 - shape->pad_right,
+    };
+}
+
+/* weights_gradient = (what it holds, where add is set +) Σ over pictures and pixels. The sum's order depends on the shape,
+ * batch included, alone: the same call gives the same bits in any thread and run; sums of slices of a batch are the caller's. */
+struct ood_winograd_gradient_call {
+    const struct ood_winograd_shape *shape;  /* of the forward pass */
+    const float *source;                     /* [batch][height][width][channels] */
+    const float *gradient;                   /* the destination's: [batch][rows][columns][out_channels] */
+    float *weights_gradient;                 /* [out_channels][channels][3][3] */
+    bool add;
+    float *scratch;                          /* winograd_gradient_scratch_floats(shape), any content; 64-byte aligned */
+};
+
 #endif

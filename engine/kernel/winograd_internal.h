@@ -53,12 +53,31 @@ INLINE size_t group_size(const struct winograd_block *block, size_t group)
     return block->tiles / block->groups + (group < block->tiles % block->groups);
 }
 
+INLINE size_t v_floats(const struct winograd_block *block) { return block->groups * block->in_vectors * V_CHANNELS; }
+INLINE size_t m_floats(const struct winograd_block *block) { return block->groups * block->panels * M_GROUP; }
+
 /* A row of IN columns that is not there. */
 INLINE size_t zeros_floats(size_t channels) { return IN * channels; }
+
+/* Where a tile's outputs begin. */
+struct place { size_t picture, row, column; };
+INLINE struct place place_of(const struct winograd_block *block, size_t tile)
+{
+    const size_t a_picture = block->tile_rows * block->tile_columns, i = (block->first + tile) % a_picture;
+    return (struct place){ (block->first + tile) / a_picture, i / block->tile_columns * OUT, i % block->tile_columns * OUT };
+}
+
+/* The largest block of a pass that wants at most most_tiles tiles in one; its memory not set. False: sizes overflow. */
+typedef size_t most_tiles_function(size_t in_vectors, size_t out_vectors);
+bool KERNEL(ood_winograd_plan)(const struct ood_winograd_shape *shape, most_tiles_function *most_tiles,
+                               struct winograd_block *block);
 
 void KERNEL(ood_winograd_input)(const struct winograd_block *block);
 void KERNEL(ood_winograd_products)(const struct winograd_block *block);
 void KERNEL(ood_winograd_output)(const struct winograd_block *block);
+
+/* weights [out_channels][channels][3][3] (+)= Gᵀ·dU·G; dU as U, with rows up to the last vector of channels' end. */
+void KERNEL(ood_winograd_weights_back)(const struct winograd_block *block, const float *du, float *weights, bool add);
 
 /* Bᵀ·d, two rows at a time: those of the points ±p (q is the other), which share their halves, from d[1] to d[4] … */
 INLINE void input_pair(vec *plus, vec *minus, const vec d[IN], double p, double q)
@@ -93,6 +112,15 @@ INLINE void output_odd(vec *one, vec *three, const vec m[IN])
     *one = multiply_add(splat((float)POINT_B), b, splat((float)POINT_A) * a);
     *three = multiply_add(splat((float)(POINT_B * POINT_B * POINT_B)), b,
                           multiply_add(splat((float)(POINT_A * POINT_A * POINT_A)), a, m[5]));
+}
+
+/* A·y, two rows at a time: those of ±p; those of 0 and infinity are y[0] and y[3]. */
+INLINE void gradient_pair(vec *plus, vec *minus, const vec y[OUT], double p)
+{
+    vec even = multiply_add(splat((float)(p * p)), y[2], y[0]);
+    vec odd = multiply_add(splat((float)(p * p * p)), y[3], splat((float)p) * y[1]);
+    *plus = even + odd;
+    *minus = even - odd;
 }
 
 #endif

@@ -1,14 +1,6 @@
 /* The Winograd kernel's first and last stage: tiles of the source into V, M into the destination with bias and steps. */
 #include "kernel/winograd_internal.h"
 
-struct place { size_t picture, row, column; };   /* a tile's; row and column of its first output */
-
-static struct place place_of(const struct winograd_block *block, size_t tile)
-{
-    const size_t a_picture = block->tile_rows * block->tile_columns, i = (block->first + tile) % a_picture;
-    return (struct place){ (block->first + tile) / a_picture, i / block->tile_columns * OUT, i % block->tile_columns * OUT };
-}
-
 /* ---- first ---- */
 
 /* What a tile reads: rows[i] is the first column of row i (of the block's zeros, where the row lies outside the map). Columns

@@ -1,4 +1,5 @@
-/* Weights for the Winograd kernel: G·g·Gᵀ in double, rounded once. */
+/* Weights for the Winograd kernel: G·g·Gᵀ in double, rounded once; for the data pass those of the rotated window; and the
+ * gradient back: Gᵀ·dU·G, likewise. */
 #include <stdint.h>
 
 #include "kernel/winograd_internal.h"
@@ -28,28 +29,101 @@ static void make_g(double g[IN][3])
     g[IN - 1][2] = 1;
 }
 
-void KERNEL(ood_winograd_weights)(float *out, const float *weights, size_t channels, size_t out_channels)
+/* Half a vector's lanes, in double. */
+#define LANES (VECTOR / 2)
+typedef double lanes __attribute__((vector_size(VECTOR * 4)));
+typedef float narrow __attribute__((vector_size(VECTOR * 2)));
+
+INLINE lanes combine(const double g[3], lanes a, lanes b, lanes c) { return g[0] * a + g[1] * b + g[2] * c; }
+
+/* G·g·Gᵀ of LANES pairs of channels into their place on the 36 planes. */
+INLINE void transform(float *to, size_t plane, const double g[IN][3], const lanes w[9])
+{
+    lanes half[IN][3];
+    for (size_t i = 0; i < IN; i++)
+        UNROLL for (size_t j = 0; j < 3; j++)
+            half[i][j] = combine(g[i], w[j], w[3 + j], w[6 + j]);
+    for (size_t i = 0; i < IN; i++)
+        for (size_t j = 0; j < IN; j++) {
+            narrow rounded = __builtin_convertvector(combine(g[j], half[i][0], half[i][1], half[i][2]), narrow);
+            memcpy(to + (i * IN + j) * plane, &rounded, sizeof rounded);
+        }
+}
+
+/* How the weights are read: floats from one to the next, and whether by the window's end first. */
+struct order { size_t channel, out_channel; bool rotated; };
+
+static void make_u(float *out, const float *weights, size_t channels, size_t out_channels, struct order order)
 {
     const size_t vectors = (out_channels + VECTOR - 1) / VECTOR, plane = vectors * VECTOR * channels;
     double g[IN][3];
     make_g(g);
-    for (size_t k = 0; k < vectors * VECTOR; k++) {
+    for (size_t k = 0; k < vectors * VECTOR; k += LANES) {
         size_t panel = k / (2 * VECTOR), width = vectors - 2 * panel < 2 ? VECTOR : 2 * VECTOR;
         float *to = out + panel * 2 * VECTOR * channels + k % (2 * VECTOR);
         for (size_t c = 0; c < channels; c++, to += width) {
-            if (k >= out_channels) {
-                for (size_t p = 0; p < PLANES; p++)
-                    to[p * plane] = 0;
-                continue;
+            lanes w[9];
+            memset(w, 0, sizeof w);
+            for (size_t lane = 0; lane < LANES && k + lane < out_channels; lane++) {
+                const float *from = weights + (k + lane) * order.out_channel + c * order.channel;
+                for (size_t i = 0; i < 9; i++)
+                    w[i][lane] = (double)from[order.rotated ? 8 - i : i];
             }
-            const float *w = weights + (k * channels + c) * 9;
-            double half[IN][3];
-            for (size_t i = 0; i < IN; i++)
-                for (size_t j = 0; j < 3; j++)
-                    half[i][j] = g[i][0] * (double)w[j] + g[i][1] * (double)w[3 + j] + g[i][2] * (double)w[6 + j];
-            for (size_t i = 0; i < IN; i++)
-                for (size_t j = 0; j < IN; j++)
-                    to[(i * IN + j) * plane] = (float)(half[i][0] * g[j][0] + half[i][1] * g[j][1] + half[i][2] * g[j][2]);
+            transform(to, plane, g, w);
+        }
+    }
+}
+
+void KERNEL(ood_winograd_weights)(float *out, const float *weights, size_t channels, size_t out_channels)
+{
+    make_u(out, weights, channels, out_channels, (struct order){ 9, 9 * channels, false });
+}
+
+void KERNEL(ood_winograd_data_weights)(float *out, const float *weights, size_t channels, size_t out_channels)
+{
+    make_u(out, weights, out_channels, channels, (struct order){ 9 * channels, 9, true });
+}
+
+/* ---- and back ---- */
+
+/* Gᵀ·dU·G of LANES pairs of channels, from their place on the 36 planes. */
+INLINE void transform_back(lanes w[9], const float *from, size_t plane, const double g[IN][3])
+{
+    lanes half[3][IN];
+    memset(half, 0, sizeof half);
+    for (size_t j = 0; j < IN; j++)
+        UNROLL for (size_t i = 0; i < IN; i++) {
+            narrow value;
+            memcpy(&value, from + (i * IN + j) * plane, sizeof value);
+            UNROLL for (size_t r = 0; r < 3; r++)
+                half[r][j] += g[i][r] * __builtin_convertvector(value, lanes);
+        }
+    UNROLL for (size_t r = 0; r < 3; r++)
+        UNROLL for (size_t s = 0; s < 3; s++) {
+            lanes sum = { 0 };
+            UNROLL for (size_t j = 0; j < IN; j++)
+                sum += g[j][s] * half[r][j];
+            w[r * 3 + s] = sum;
+        }
+}
+
+void KERNEL(ood_winograd_weights_back)(const struct winograd_block *block, const float *du, float *weights, bool add)
+{
+    const size_t channels = block->call->shape->channels, out_channels = block->call->shape->out_channels;
+    const size_t rows = block->in_vectors * VECTOR, plane = block->out_vectors * VECTOR * rows;
+    double g[IN][3];
+    make_g(g);
+    for (size_t k = 0; k < out_channels; k += LANES) {
+        const size_t panel = k / (2 * VECTOR), width = block->out_vectors - 2 * panel < 2 ? VECTOR : 2 * VECTOR;
+        const float *from = du + panel * 2 * VECTOR * rows + k % (2 * VECTOR);
+        for (size_t c = 0; c < channels; c++, from += width) {
+            lanes w[9];
+            transform_back(w, from, plane, g);
+            for (size_t lane = 0; lane < LANES && k + lane < out_channels; lane++) {
+                float *to = weights + ((k + lane) * channels + c) * 9;
+                for (size_t i = 0; i < 9; i++)
+                    to[i] = add ? to[i] + (float)w[i][lane] : (float)w[i][lane];
+            }
         }
     }
 }
