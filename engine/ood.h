@@ -164,6 +164,40 @@ OOD_API bool ood_score(const struct ood_scorer *scorer, struct ood_session *sess
                        size_t n, struct ood_verdict *verdicts, struct ood_timing *timing,
                        struct ood_error *err) OOD_MUST_CHECK;
 
+/* ---- detections: a verdict for every object in a picture ---------------------------------------------------- */
+
+/* One object: found by a detector, or a box of the caller's. */
+struct ood_detection {
+    double box[4];                     /* x1, y1, x2, y2 in pixels of the upright picture, inside it */
+    double objectness;                 /* 0 … 1; 1 where there is none: a detector without, a crop */
+    double detection_score;            /* what the detector ranks by, objectness^a · class probability^b; 1 for a crop */
+    struct ood_verdict verdict;        /* of the region; an error in it is this object's alone. Warnings are the scene's */
+};
+
+/* One picture. If error.code is not OOD_OK the picture could not be scored and nothing else is set. */
+struct ood_scene {
+    struct ood_error error;
+    size_t width, height;              /* of the upright picture */
+    size_t count;                      /* detections written */
+    size_t warning_count;
+    char warnings[OOD_WARNINGS][120];
+};
+
+/* Does the bundle hold a detector? Then pictures go to ood_detect, and ood_score takes logits and features of regions only:
+ * a picture there fails alone (OOD_UNSUPPORTED). */
+OOD_API bool ood_scorer_is_detector(const struct ood_scorer *scorer);
+
+/* The most detections one picture can have: the detector's top-k. 0: not a detector. */
+OOD_API size_t ood_scorer_detections_most(const struct ood_scorer *scorer);
+
+/* Finds the objects of one encoded picture with a detector's bundle: detections[scene->count] by falling detection score.
+ * `capacity` is ood_scorer_detections_most or more. An undecodable picture says so in scene->error; a picture without
+ * objects has count 0. False only if the call as a whole failed: a bundle without a detector, a session of another scorer,
+ * too little capacity. `timing` may be NULL. The same picture gets the same bits in any session and thread. */
+OOD_API bool ood_detect(const struct ood_scorer *scorer, struct ood_session *session, const void *picture,
+                        size_t picture_size, struct ood_detection *detections, size_t capacity, struct ood_scene *scene,
+                        struct ood_timing *timing, struct ood_error *err) OOD_MUST_CHECK;
+
 /* Library version, e.g. "0.1.0"; and one line with commit, oneDNN's version, instruction set and configure options. */
 OOD_API const char *ood_version(void);
 OOD_API void ood_build_description(char *text, size_t size);

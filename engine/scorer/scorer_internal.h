@@ -22,4 +22,11 @@ struct ood_forward {
  * and features [n][D] out, either may be NULL. */
 void ood_forward_inputs(struct ood_forward *forward, const float *inputs, size_t n, size_t batch, float *logits, float *features);
 
+/* The caller's boxes through a detector's bundle (ood_scorer_is_detector): detections[n].box are set, in pixels of the upright
+ * picture and finite; each is cut to the picture, and gets the logits of the detector's candidate that overlaps it most (IoU;
+ * ties: the greater score) and the features of its own region. A box without area inside the picture, or that no candidate
+ * overlaps, fails alone in its verdict. scene->count becomes n. */
+void ood_detect_boxes(struct ood_session *session, const void *picture, size_t picture_size, struct ood_detection *detections,
+                      size_t n, struct ood_scene *scene, struct ood_timing *timing);
+
 #endif
