@@ -105,6 +105,8 @@ enum ood_pass {
     OOD_PASS_FUSE_BIAS = 1 << 3,             /* Add of a constant [C,1,1] behind Conv, [M] behind MatMul, Gemm */
     OOD_PASS_FUSE_POSTS = 1 << 4,            /* activation and residual sum behind Conv, Gemm, MatMul, BatchNormalization, Add */
     OOD_PASS_ALL = (1 << 5) - 1,
+    /* For training, instead of the last: behind a linear operator a sum, behind BatchNormalization a sum, then an activation; no more. */
+    OOD_PASS_FUSE_TRAINING = 1 << 5,
 };
 
 /* Runs the passes of `which` (fold constants and dead-node removal at the end always run) on a graph just read.

@@ -1,13 +1,15 @@
 /* What an operator is: a row of ops/table.c, defined in one file of ops/. graph/ and plan/ know operators only so.
  *
  * The order of a model's life: check (attributes, counts, types: once, when read), shape (output types and shapes from the
- * inputs'; batch dims allowed), evaluate (all inputs known: compute now), lower (describe the work for one batch size). */
+ * inputs'; batch dims allowed), evaluate (all inputs known: compute now), lower (describe the work for one batch size); in training
+ * train (the forward pass) and backward. */
 #ifndef OOD_GRAPH_OP_H
 #define OOD_GRAPH_OP_H
 
 #include "graph/graph.h"
 
 struct ood_builder;                          /* plan/builder.h */
+struct ood_tape;                             /* plan/tape.h */
 
 /* What passes may assume about an operator, instead of its name. */
 enum ood_op_traits {
@@ -33,6 +35,10 @@ struct ood_op {
     struct ood_tensor *(*evaluate)(const struct ood_graph *graph, const struct ood_node *node,
                                    const struct ood_tensor *const *inputs, struct ood_error *err);
     bool (*lower)(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err);
+    /* Training: the forward pass where it differs from lower (parameters that change, something kept), and the backward pass, which may
+     * ask for the gradients of its outputs and gives those of its inputs. backward NULL: cannot be trained through. */
+    bool (*train)(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err);
+    bool (*backward)(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err);
     /* If set: is this node a plain activation that can become a post? Fills *post. */
     bool (*as_post)(const struct ood_graph *graph, const struct ood_node *node, struct ood_post *post);
     /* If set: is output 0 input 0 for this very node (a Cast to the same type, a Pad by zero, a Concat of one)? */

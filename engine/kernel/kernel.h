@@ -31,12 +31,13 @@ bool ood_broadcast_make(struct ood_broadcast *out, size_t rank, const size_t *di
 
 /* Names of the functions as `inspect` shows them: "own:product avx2". */
 struct ood_kernel_names {
-    const char *unary, *binary, *scale_shift, *product, *reduce, *softmax, *transpose, *winograd;
+    const char *unary, *binary, *scale_shift, *product, *reduce, *softmax, *transpose, *winograd, *training;
 };
 
 struct ood_winograd_shape;                   /* kernel/winograd.h */
 struct ood_winograd_call;
 struct ood_winograd_gradient_call;
+struct ood_norm_gradient_call;               /* kernel/training.h */
 
 struct ood_kernels {
     const char *isa;                         /* "baseline", "avx2", "avx512" */
@@ -90,6 +91,13 @@ struct ood_kernels {
     void (*winograd_data_weights)(float *out, const float *weights, size_t channels, size_t out_channels);
     size_t (*winograd_gradient_scratch_floats)(const struct ood_winograd_shape *shape);
     void (*winograd_gradient)(const struct ood_winograd_gradient_call *call);
+
+    /* Training, kernel/training.h. Mean of x [rows][channels] and the sum of squared differences from it, [channels] each. */
+    void (*moments)(double *mean, double *m2, const float *x, size_t rows, size_t channels);
+    void (*norm_gradient_sums)(const struct ood_norm_gradient_call *call);
+    void (*norm_gradient_apply)(const struct ood_norm_gradient_call *call);
+    /* dx = (add: dx +) g · f'(x), told by y = f(x); dx may be g. */
+    void (*unary_gradient)(float *dx, bool add, const float *g, const float *y, size_t n, const struct ood_unary_step *step);
 };
 
 /* The version for this CPU. ONEDNN_MAX_CPU_ISA (or DNNL_MAX_CPU_ISA) in oneDNN's words: SSE41 and AVX leave the baseline,

@@ -10,7 +10,7 @@ const struct ood_kernels KERNEL(ood_kernels) = {
     .name = {
         .unary = NAME("unary"), .binary = NAME("binary"), .scale_shift = NAME("scale_shift"), .product = NAME("product"),
         .reduce = NAME("reduce"), .softmax = NAME("softmax"), .transpose = NAME("transpose"),
-        .winograd = NAME("winograd"),
+        .winograd = NAME("winograd"), .training = NAME("training"),
     },
     .unary = KERNEL(ood_unary),
     .binary = KERNEL(ood_binary),
@@ -31,4 +31,8 @@ const struct ood_kernels KERNEL(ood_kernels) = {
     .winograd_data_weights = KERNEL(ood_winograd_data_weights),
     .winograd_gradient_scratch_floats = KERNEL(ood_winograd_gradient_scratch_floats),
     .winograd_gradient = KERNEL(ood_winograd_gradient),
+    .moments = KERNEL(ood_moments),
+    .norm_gradient_sums = KERNEL(ood_norm_gradient_sums),
+    .norm_gradient_apply = KERNEL(ood_norm_gradient_apply),
+    .unary_gradient = KERNEL(ood_unary_gradient),
 };

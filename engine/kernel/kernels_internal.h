@@ -27,6 +27,10 @@ void KERNEL(ood_winograd_forward)(const struct ood_winograd_call *call);
 void KERNEL(ood_winograd_data_weights)(float *out, const float *weights, size_t channels, size_t out_channels);
 size_t KERNEL(ood_winograd_gradient_scratch_floats)(const struct ood_winograd_shape *shape);
 void KERNEL(ood_winograd_gradient)(const struct ood_winograd_gradient_call *call);
+void KERNEL(ood_moments)(double *mean, double *m2, const float *x, size_t rows, size_t channels);
+void KERNEL(ood_norm_gradient_sums)(const struct ood_norm_gradient_call *call);
+void KERNEL(ood_norm_gradient_apply)(const struct ood_norm_gradient_call *call);
+void KERNEL(ood_unary_gradient)(float *dx, bool add, const float *g, const float *y, size_t n, const struct ood_unary_step *step);
 
 extern const struct ood_kernels KERNEL(ood_kernels);
 

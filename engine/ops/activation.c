@@ -3,6 +3,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 #include "ops/posts_internal.h"
@@ -71,7 +72,14 @@ static bool as_post(const struct ood_graph *graph, const struct ood_node *node, 
     return read(graph, node, post, &ignored);
 }
 
-/* evaluate, lower and as_post of an activation, by its read function. */
+static bool backward(struct ood_tape *tape, const struct ood_node *node, read_function *read, struct ood_error *err)
+{
+    struct ood_post post;
+    return read(ood_builder_graph(ood_tape_builder(tape)), node, &post, err) &&
+           ood_activation_gradient(tape, node, node->inputs[0], node->outputs[0], step_of(&post), err);
+}
+
+/* evaluate, lower, as_post and backward of an activation, by its read function. */
 #define ACTIVATION(name)                                                                                              \
     static struct ood_tensor *name##_evaluate(const struct ood_graph *graph, const struct ood_node *node,             \
                                               const struct ood_tensor *const *inputs, struct ood_error *err)          \
@@ -85,6 +93,10 @@ static bool as_post(const struct ood_graph *graph, const struct ood_node *node, 
     static bool name##_as_post(const struct ood_graph *graph, const struct ood_node *node, struct ood_post *post)     \
     {                                                                                                                 \
         return as_post(graph, node, name##_read, post);                                                               \
+    }                                                                                                                 \
+    static bool name##_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)            \
+    {                                                                                                                 \
+        return backward(tape, node, name##_read, err);                                                                \
     }
 
 /* ---- Relu, LeakyRelu, Sigmoid ---- */
@@ -160,25 +172,25 @@ ACTIVATION(clip_11)
 
 const struct ood_op ood_op_relu = {
     .name = "Relu", .since = 6, .least_inputs = 1, .most_inputs = 1,
-    .shape = activation_shape, .evaluate = relu_evaluate, .lower = relu_lower, .as_post = relu_as_post,
+    .shape = activation_shape, .evaluate = relu_evaluate, .lower = relu_lower, .as_post = relu_as_post, .backward = relu_backward,
 };
 
 const struct ood_op ood_op_leaky_relu = {
     .name = "LeakyRelu", .since = 6, .least_inputs = 1, .most_inputs = 1,
-    .shape = activation_shape, .evaluate = leaky_relu_evaluate, .lower = leaky_relu_lower, .as_post = leaky_relu_as_post,
+    .shape = activation_shape, .evaluate = leaky_relu_evaluate, .lower = leaky_relu_lower, .as_post = leaky_relu_as_post, .backward = leaky_relu_backward,
 };
 
 const struct ood_op ood_op_sigmoid = {
     .name = "Sigmoid", .since = 6, .least_inputs = 1, .most_inputs = 1,
-    .shape = activation_shape, .evaluate = sigmoid_evaluate, .lower = sigmoid_lower, .as_post = sigmoid_as_post,
+    .shape = activation_shape, .evaluate = sigmoid_evaluate, .lower = sigmoid_lower, .as_post = sigmoid_as_post, .backward = sigmoid_backward,
 };
 
 const struct ood_op ood_op_clip = {
     .name = "Clip", .since = 6, .until = 10, .least_inputs = 1, .most_inputs = 1,
-    .shape = activation_shape, .evaluate = clip_evaluate, .lower = clip_lower, .as_post = clip_as_post,
+    .shape = activation_shape, .evaluate = clip_evaluate, .lower = clip_lower, .as_post = clip_as_post, .backward = clip_backward,
 };
 
 const struct ood_op ood_op_clip_11 = {
     .name = "Clip", .since = 11, .least_inputs = 1, .most_inputs = 3, .check = clip_11_check,
-    .shape = activation_shape, .evaluate = clip_11_evaluate, .lower = clip_11_lower, .as_post = clip_11_as_post,
+    .shape = activation_shape, .evaluate = clip_11_evaluate, .lower = clip_11_lower, .as_post = clip_11_as_post, .backward = clip_11_backward,
 };

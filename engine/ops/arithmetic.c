@@ -1,6 +1,7 @@
 /* Add, Sub, Mul, Div (ONNX opset 7 on) with numpy's broadcasting: float32 on the way of a request; float32, int64 and int32 at
  * load, where int64 numbers may be multiples of the batch. */
 #include "ops/move_internal.h"
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/posts_internal.h"
 
@@ -206,8 +207,25 @@ static bool lower(struct ood_builder *builder, const struct ood_node *node, enum
     return ood_builder_step(builder, &step, err) && ood_posts_sums(builder, node, &posts, 0, operands[2], layout, err);
 }
 
+/* ---- backward ---- */
+
+static bool add_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    const struct ood_graph *graph = ood_builder_graph(ood_tape_builder(tape));
+    const struct ood_shape *y = &graph->values[node->outputs[0]].shape;
+    for (size_t i = 0; i < 2; i++) {
+        if (!ood_tape_wants(tape, node->inputs[i]))
+            continue;
+        if (!ood_shape_equal(&graph->values[node->inputs[i]].shape, y))
+            return ood_node_fail(node, err, OOD_UNSUPPORTED, "a sum that repeats an operand cannot be trained through");
+        if (!ood_tape_gradient_pass(tape, node, node->inputs[i], node->outputs[0], err))
+            return false;
+    }
+    return true;
+}
+
 /* A row: its evaluate and lower differ in the operation alone. */
-#define ARITHMETIC(row, op_name, op, more_traits)                                                                     \
+#define ARITHMETIC(row, op_name, op, more_traits, backward_function)                                                                     \
     static struct ood_tensor *row##_evaluate(const struct ood_graph *graph, const struct ood_node *node,              \
                                              const struct ood_tensor *const *inputs, struct ood_error *err)           \
     {                                                                                                                 \
@@ -220,10 +238,10 @@ static bool lower(struct ood_builder *builder, const struct ood_node *node, enum
     }                                                                                                                 \
     const struct ood_op ood_op_##row = {                                                                              \
         .name = op_name, .since = 7, .least_inputs = 2, .most_inputs = 2, .traits = OOD_OP_TAKES_POSTS | (more_traits), \
-        .shape = arithmetic_shape, .evaluate = row##_evaluate, .lower = row##_lower,                                  \
+        .shape = arithmetic_shape, .evaluate = row##_evaluate, .lower = row##_lower, .backward = backward_function,   \
     };
 
-ARITHMETIC(add, "Add", OOD_BINARY_ADD, OOD_OP_ADD)
-ARITHMETIC(sub, "Sub", OOD_BINARY_SUB, 0)
-ARITHMETIC(mul, "Mul", OOD_BINARY_MUL, 0)
-ARITHMETIC(div, "Div", OOD_BINARY_DIV, 0)
+ARITHMETIC(add, "Add", OOD_BINARY_ADD, OOD_OP_ADD, add_backward)
+ARITHMETIC(sub, "Sub", OOD_BINARY_SUB, 0, NULL)
+ARITHMETIC(mul, "Mul", OOD_BINARY_MUL, 0, NULL)
+ARITHMETIC(div, "Div", OOD_BINARY_DIV, 0, NULL)

@@ -2,6 +2,7 @@
  * from the four parameters. */
 #include <math.h>
 
+#include "ops/gradient_internal.h"
 #include "ops/move_internal.h"
 #include "ops/ops.h"
 #include "ops/posts_internal.h"
@@ -150,4 +151,5 @@ const struct ood_op ood_op_batch_norm = {
     .name = "BatchNormalization", .since = 7, .least_inputs = 5, .most_inputs = 5,
     .traits = OOD_OP_TAKES_POSTS | OOD_OP_BATCH_NORM,
     .check = batch_norm_check, .shape = batch_norm_shape, .lower = batch_norm_lower,
+    .train = ood_batch_norm_train, .backward = ood_batch_norm_backward,
 };

@@ -1,6 +1,7 @@
 /* Conv (ONNX opset 1, 11): 2-D. Channels last; direct kernels of oneDNN, or our Winograd kernel where the model asks for it. */
 #include <string.h>
 
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/window.h"
 #include "ops/winograd_internal.h"
@@ -80,18 +81,21 @@ static bool place_destination(struct ood_builder *builder, const struct ood_node
            ood_posts_output(builder, node, posts, 1, posts->sums, sum, sum->buffer == source.buffer ? 0 : 1, OOD_NHWC, out, err);
 }
 
+static bool add_copy(struct ood_builder *builder, const struct ood_node *node, struct ood_operand from, struct ood_operand to, struct ood_error *err)
+{
+    const struct copy state = { ood_posts_count(builder, node->outputs[0]) * sizeof(float) };
+    const struct ood_operand operands[] = { from, to };
+    const struct ood_step_spec step = { .node = node, .kernel = "own:copy", .run = run_copy, .state = &state,
+                                        .state_size = sizeof state, .operands = operands, .operand_count = 2 };
+    return ood_builder_step(builder, &step, err);
+}
+
 /* oneDNN's kernel, which adds into what lies in the destination: the first sum, copied there unless it is there. */
 static bool lower_direct(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts,
                          struct ood_operand sum, struct ood_error *err)
 {
-    if (posts->sum_count > 0 && sum.buffer != spec->destination.buffer) {
-        struct copy state = { ood_posts_count(builder, spec->node->outputs[0]) * sizeof(float) };
-        struct ood_operand operands[] = { sum, spec->destination };
-        struct ood_step_spec step = { .node = spec->node, .kernel = "own:copy", .run = run_copy, .state = &state,
-                                      .state_size = sizeof state, .operands = operands, .operand_count = 2 };
-        if (!ood_builder_step(builder, &step, err))
-            return false;
-    }
+    if (posts->sum_count > 0 && sum.buffer != spec->destination.buffer && !add_copy(builder, spec->node, sum, spec->destination, err))
+        return false;
     return ood_builder_convolution_direct(builder, spec, err);
 }
 
@@ -124,7 +128,79 @@ static bool conv_lower(struct ood_builder *builder, const struct ood_node *node,
     return done;
 }
 
+/* ---- training ---- */
+
+static bool fill_spec(struct ood_builder *builder, const struct ood_node *node, struct ood_convolution_spec *spec, struct ood_error *err)
+{
+    const struct ood_tensor *weights = ood_node_input(ood_builder_graph(builder), node, 1)->constant;
+    const struct ood_shape x = ood_builder_shape(builder, node->inputs[0]);
+    int64_t out[2];
+    *spec = (struct ood_convolution_spec){
+        .node = node, .batch = (size_t)x.dims[0], .channels = (size_t)x.dims[1], .height = (size_t)x.dims[2], .width = (size_t)x.dims[3],
+        .out_channels = (size_t)weights->shape.dims[0], .groups = (size_t)ood_node_int(node, "group", 1), .weights = weights
+    };
+    if (!ood_window_read(node, &weights->shape.dims[2], &spec->window, err) || !ood_window_output(node, &spec->window, &x.dims[2], out, err))
+        return false;
+    spec->out_height = (size_t)out[0];
+    spec->out_width = (size_t)out[1];
+    return true;
+}
+
+static bool conv_train(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    struct ood_convolution_spec spec;
+    struct ood_operand weights, bias, sum;
+    struct ood_posts posts;
+    ood_posts_read(node, &posts);            /* a sum or nothing: see OOD_PASS_FUSE_TRAINING */
+    const bool biased = ood_node_input(ood_builder_graph(builder), node, 2) != NULL, summed = posts.sum_count > 0;
+    if (!fill_spec(builder, node, &spec, err) ||
+        !ood_tape_parameter(tape, node, node->inputs[1], OOD_PARAMETER_WEIGHTS, &weights, err) ||
+        (biased && !ood_tape_parameter(tape, node, node->inputs[2], OOD_PARAMETER_PLAIN, &bias, err)) ||
+        !ood_builder_input(builder, node->inputs[0], OOD_NHWC, &spec.source, err) ||
+        (summed && !ood_builder_input(builder, posts.sums[0], OOD_NHWC, &sum, err)) ||
+        !ood_builder_output(builder, node->outputs[0], OOD_NHWC, &spec.destination, err))
+        return false;
+    if (ood_winograd_serves(builder, &spec))
+        return ood_winograd_train(tape, &spec, weights, biased ? &bias : NULL, summed ? &sum : NULL, err);
+    return (!summed || add_copy(builder, node, sum, spec.destination, err)) &&
+           ood_tape_convolution(tape, &spec, weights, biased ? &bias : NULL, err);
+}
+
+static bool conv_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    struct ood_convolution_spec spec;
+    struct ood_operand weights, gradient;
+    struct ood_posts posts;
+    bool add;
+    ood_posts_read(node, &posts);
+    if ((posts.sum_count > 0 && !ood_tape_gradient_pass(tape, node, posts.sums[0], node->outputs[0], err)) ||
+        !fill_spec(builder, node, &spec, err) || !ood_tape_gradient(tape, node->outputs[0], &spec.destination, err) ||
+        !ood_tape_parameter(tape, node, node->inputs[1], OOD_PARAMETER_WEIGHTS, &weights, err))
+        return false;
+    const bool winograd = ood_winograd_serves(builder, &spec);
+    if (ood_node_input(ood_builder_graph(builder), node, 2) != NULL &&
+        !ood_bias_gradient(tape, node, node->inputs[2], spec.destination, spec.batch * spec.out_height * spec.out_width, spec.out_channels, err))
+        return false;
+    if (!ood_tape_parameter_gradient(tape, node->inputs[1], &gradient, &add, err) ||
+        !ood_builder_input(builder, node->inputs[0], OOD_NHWC, &spec.source, err) ||
+        !(winograd ? ood_winograd_weights_gradient(tape, &spec, gradient, add, err)
+                   : ood_tape_convolution_weights(tape, &spec, gradient, add, err)))
+        return false;
+    if (!ood_tape_wants(tape, node->inputs[0]))
+        return true;
+    if (winograd)
+        return ood_tape_gradient_into(tape, node->inputs[0], OOD_NONE, &spec.source, &add, err) &&
+               ood_winograd_data_gradient(tape, &spec, weights, add, err);
+    if (!ood_tape_has_gradient(tape, node->inputs[0]))
+        return ood_tape_gradient_into(tape, node->inputs[0], OOD_NONE, &spec.source, &add, err) &&
+               ood_tape_convolution_data(tape, &spec, weights, err);
+    return ood_builder_scratch(builder, spec.batch * spec.height * spec.width * spec.channels * sizeof(float), &spec.source, err) &&
+           ood_tape_convolution_data(tape, &spec, weights, err) && ood_tape_gradient_add(tape, node, node->inputs[0], spec.source, err);
+}
+
 const struct ood_op ood_op_conv = {
     .name = "Conv", .since = 1, .least_inputs = 2, .most_inputs = 3, .traits = OOD_OP_LINEAR | OOD_OP_TAKES_POSTS,
-    .check = conv_check, .shape = conv_shape, .lower = conv_lower,
+    .check = conv_check, .shape = conv_shape, .lower = conv_lower, .train = conv_train, .backward = conv_backward,
 };

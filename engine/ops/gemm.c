@@ -2,6 +2,7 @@
  * scratch. A bias rides along in the product; whatever else Gemm's C may be is a pass behind it. */
 #include <string.h>
 
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/posts_internal.h"
 
@@ -324,10 +325,10 @@ static bool matmul_lower(struct ood_builder *builder, const struct ood_node *nod
 
 const struct ood_op ood_op_gemm = {
     .name = "Gemm", .since = 7, .least_inputs = 2, .most_inputs = 3, .traits = OOD_OP_LINEAR | OOD_OP_TAKES_POSTS,
-    .shape = gemm_shape, .lower = gemm_lower,
+    .shape = gemm_shape, .lower = gemm_lower, .train = ood_gemm_train, .backward = ood_gemm_backward,
 };
 
 const struct ood_op ood_op_matmul = {
     .name = "MatMul", .since = 1, .least_inputs = 2, .most_inputs = 2, .traits = OOD_OP_LINEAR | OOD_OP_TAKES_POSTS,
-    .shape = matmul_shape, .lower = matmul_lower,
+    .shape = matmul_shape, .lower = matmul_lower, .train = ood_gemm_train, .backward = ood_gemm_backward,
 };

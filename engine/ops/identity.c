@@ -1,4 +1,5 @@
 /* Identity, and Dropout, which is one when a network is only run. */
+#include "ops/gradient_internal.h"
 #include "ops/ops_internal.h"
 #include "ops/ops.h"
 
@@ -10,7 +11,7 @@ static bool identity_shape(struct ood_graph *graph, const struct ood_node *node,
 
 const struct ood_op ood_op_identity = {
     .name = "Identity", .since = 1, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_IDENTITY,
-    .shape = identity_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias,
+    .shape = identity_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };
 
 /* The mask, output 1, says which elements were kept. It gets no shape, so the reader refuses whoever reads it. */
@@ -29,5 +30,5 @@ static bool dropout_shape(struct ood_graph *graph, const struct ood_node *node, 
 
 const struct ood_op ood_op_dropout = {
     .name = "Dropout", .since = 7, .least_inputs = 1, .most_inputs = 3, .traits = OOD_OP_IDENTITY,
-    .shape = dropout_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias,
+    .shape = dropout_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };

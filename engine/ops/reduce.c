@@ -2,6 +2,7 @@
  * in one pass; anything else as one pass for each run of neighbouring axes. A mean of means of equal size is the mean. */
 #include <string.h>
 
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 #include "ops/posts_internal.h"
@@ -177,15 +178,62 @@ static bool max_pool_lower(struct ood_builder *builder, const struct ood_node *n
     return lower(builder, node, pool_axes, OOD_REDUCE_MAX, err);
 }
 
+/* ---- backward: means over rows and columns ---- */
+
+struct spread { const struct ood_kernels *kernels; size_t pictures, area, channels; bool add; };
+
+static void run_spread(const void *state, void *const *memory)
+{
+    const struct spread *s = state;
+    const float *g = memory[0];
+    float *dx = memory[1];
+    for (size_t p = 0; p < s->pictures; p++, g += s->channels)
+        for (size_t r = 0; r < s->area; r++, dx += s->channels)
+            for (size_t c = 0; c < s->channels; c++)
+                dx[c] = g[c] / (float)s->area + (s->add ? dx[c] : 0);
+}
+
+static bool mean_backward(struct ood_tape *tape, const struct ood_node *node, axes_function *axes, struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    const struct ood_shape x = ood_builder_shape(builder, node->inputs[0]);
+    struct spread state = { ood_builder_kernels(builder), (size_t)x.dims[0], 1, (size_t)x.dims[1], false };
+    struct ood_operand operands[2];
+    bool reduced[OOD_MAX_RANK] = { false };
+    if (!axes(node, x.rank, reduced, err))
+        return false;
+    if (x.rank != 4 || reduced[0] || reduced[1] || !reduced[2] || !reduced[3])
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "a mean over other axes than rows and columns cannot be trained through");
+    state.area = (size_t)(x.dims[2] * x.dims[3]);
+    if (!ood_tape_wants(tape, node->inputs[0]))
+        return true;
+    if (!ood_tape_gradient(tape, node->outputs[0], &operands[0], err) ||
+        !ood_tape_gradient_into(tape, node->inputs[0], OOD_NONE, &operands[1], &state.add, err))
+        return false;
+    const struct ood_step_spec step = { .node = node, .kernel = state.kernels->name.reduce, .run = run_spread, .state = &state,
+                                        .state_size = sizeof state, .operands = operands, .operand_count = 2 };
+    return ood_builder_step(builder, &step, err);
+}
+
+static bool reduce_mean_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    return mean_backward(tape, node, mean_axes, err);
+}
+
+static bool average_pool_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    return mean_backward(tape, node, pool_axes, err);
+}
+
 /* A global pool only where its axes are rows and columns: who reads the trait compares the shapes. */
 const struct ood_op ood_op_reduce_mean = {
     .name = "ReduceMean", .since = 1, .until = 17, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_POOL_GLOBAL,
-    .shape = mean_shape, .lower = reduce_mean_lower,
+    .shape = mean_shape, .lower = reduce_mean_lower, .backward = reduce_mean_backward,
 };
 
 const struct ood_op ood_op_global_average_pool = {
     .name = "GlobalAveragePool", .since = 1, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_POOL_GLOBAL,
-    .shape = pool_shape, .lower = average_pool_lower,
+    .shape = pool_shape, .lower = average_pool_lower, .backward = average_pool_backward,
 };
 
 const struct ood_op ood_op_global_max_pool = {

@@ -1,4 +1,5 @@
 /* Reshape, Flatten, Squeeze and Unsqueeze: the same elements in the same order under another shape. None of them copies. */
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 
@@ -97,7 +98,7 @@ static bool reshape_shape(struct ood_graph *graph, const struct ood_node *node, 
 
 const struct ood_op ood_op_reshape = {
     .name = "Reshape", .since = 5, .least_inputs = 2, .most_inputs = 2, .traits = OOD_OP_RESHAPE,
-    .shape = reshape_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias,
+    .shape = reshape_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };
 
 /* ---- Flatten ---- */
@@ -122,7 +123,7 @@ static bool flatten_shape(struct ood_graph *graph, const struct ood_node *node, 
 
 const struct ood_op ood_op_flatten = {
     .name = "Flatten", .since = 1, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_RESHAPE,
-    .shape = flatten_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias,
+    .shape = flatten_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };
 
 /* ---- Squeeze and Unsqueeze: axes are an attribute before opset 13, input 1 since ---- */
@@ -200,20 +201,20 @@ static bool unsqueeze_shape(struct ood_graph *graph, const struct ood_node *node
 
 const struct ood_op ood_op_squeeze = {
     .name = "Squeeze", .since = 1, .until = 12, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_RESHAPE,
-    .shape = squeeze_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias,
+    .shape = squeeze_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };
 
 const struct ood_op ood_op_squeeze_13 = {
     .name = "Squeeze", .since = 13, .least_inputs = 1, .most_inputs = 2, .traits = OOD_OP_RESHAPE,
-    .shape = squeeze_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias,
+    .shape = squeeze_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };
 
 const struct ood_op ood_op_unsqueeze = {
     .name = "Unsqueeze", .since = 1, .until = 12, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_RESHAPE,
-    .shape = unsqueeze_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias,
+    .shape = unsqueeze_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };
 
 const struct ood_op ood_op_unsqueeze_13 = {
     .name = "Unsqueeze", .since = 13, .least_inputs = 2, .most_inputs = 2, .traits = OOD_OP_RESHAPE,
-    .shape = unsqueeze_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias,
+    .shape = unsqueeze_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };

@@ -111,30 +111,116 @@ static struct ood_winograd_shape shape_of(const struct ood_convolution_spec *spe
     };
 }
 
+static double flops_of(const struct ood_convolution_spec *spec)
+{
+    return 18.0 * (double)spec->batch * (double)spec->channels * (double)spec->out_channels * (double)spec->out_height *
+           (double)spec->out_width;
+}
+
+/* The step of `shape` over `all`, whose BIAS and SUM are there where they are said to be. */
+static bool add_step(struct ood_builder *builder, const struct ood_convolution_spec *spec, struct step *step, struct ood_operand all[OPERANDS],
+                     bool bias, bool sum, struct ood_error *err)
+{
+    struct ood_operand operands[OPERANDS];
+    const size_t scratch = step->kernels->winograd_scratch_floats(&step->shape);
+    if (scratch == 0)
+        return ood_node_fail(spec->node, err, OOD_LIMIT, "the maps are too large");
+    if (!ood_builder_scratch(builder, scratch * sizeof(float), &all[SCRATCH], err))
+        return false;
+    struct ood_step_spec told = {
+        .node = spec->node, .kernel = step->kernels->name.winograd, .run = run_winograd, .state = step, .state_size = sizeof *step,
+        .operands = operands, .flops = flops_of(spec)
+    };
+    for (size_t i = 0; i < OPERANDS; i++) {
+        const bool there = (i != BIAS || bias) && (i != SUM || sum);
+        step->operand_of[i] = there ? told.operand_count : OPERANDS;
+        if (there)
+            operands[told.operand_count++] = all[i];
+    }
+    return ood_builder_step(builder, &told, err);
+}
+
 bool ood_winograd_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts,
                         struct ood_operand sum, struct ood_error *err)
 {
     struct step step = { .kernels = ood_builder_kernels(builder), .shape = shape_of(spec) };
     struct ood_operand all[OPERANDS] = { [SOURCE] = spec->source, [SUM] = sum, [DESTINATION] = spec->destination };
-    struct ood_operand operands[OPERANDS];
     fill_steps(&step, posts);
-    const size_t scratch = step.kernels->winograd_scratch_floats(&step.shape);
-    if (scratch == 0)
-        return ood_node_fail(spec->node, err, OOD_LIMIT, "the maps are too large");
-    if (!prepare(builder, spec, &all[WEIGHTS], &all[BIAS], err) ||
-        !ood_builder_scratch(builder, scratch * sizeof(float), &all[SCRATCH], err))
+    return prepare(builder, spec, &all[WEIGHTS], &all[BIAS], err) &&
+           add_step(builder, spec, &step, all, spec->bias != NULL, posts->sum_count > 0, err);
+}
+
+/* ---- training ---- */
+
+struct transform { const struct ood_kernels *kernels; size_t channels, out_channels; bool data; };
+
+static void run_transform(const void *state, void *const *memory)
+{
+    const struct transform *t = state;
+    (t->data ? t->kernels->winograd_data_weights : t->kernels->winograd_weights)(memory[1], memory[0], t->channels, t->out_channels);
+}
+
+/* The transformed weights of the forward pass, or of the data's gradient: made again whenever the parameter changed. */
+static bool transformed(struct ood_tape *tape, const struct ood_convolution_spec *spec, struct ood_operand weights, bool data,
+                        struct ood_operand *out, struct ood_error *err)
+{
+    const struct ood_kernels *kernels = ood_builder_kernels(ood_tape_builder(tape));
+    const struct transform state = { kernels, spec->channels, spec->out_channels, data };
+    const size_t floats = data ? kernels->winograd_weights_floats(spec->out_channels, spec->channels)
+                               : kernels->winograd_weights_floats(spec->channels, spec->out_channels);
+    if (floats == 0)
+        return ood_node_fail(spec->node, err, OOD_LIMIT, "the weights are too large");
+    if (!ood_tape_shared(tape, spec->node, NULL, floats * sizeof(float), out, err))
         return false;
-    struct ood_step_spec told = {
-        .node = spec->node, .kernel = step.kernels->name.winograd, .run = run_winograd, .state = &step, .state_size = sizeof step,
-        .operands = operands,
-        .flops = 18.0 * (double)spec->batch * (double)spec->channels * (double)spec->out_channels * (double)spec->out_height *
-                 (double)spec->out_width
-    };
-    for (size_t i = 0; i < OPERANDS; i++) {
-        const bool there = (i != BIAS || spec->bias != NULL) && (i != SUM || posts->sum_count > 0);
-        step.operand_of[i] = there ? told.operand_count : OPERANDS;
-        if (there)
-            operands[told.operand_count++] = all[i];
-    }
-    return ood_builder_step(builder, &told, err);
+    const struct ood_operand operands[] = { weights, *out };
+    const struct ood_step_spec step = { .node = spec->node, .kernel = kernels->name.winograd, .run = run_transform, .state = &state,
+                                        .state_size = sizeof state, .operands = operands, .operand_count = 2 };
+    return ood_tape_prepare(tape, &step, err);
+}
+
+bool ood_winograd_train(struct ood_tape *tape, const struct ood_convolution_spec *spec, struct ood_operand weights, const struct ood_operand *bias,
+                        const struct ood_operand *sum, struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    struct step step = { .kernels = ood_builder_kernels(builder), .shape = shape_of(spec) };
+    struct ood_operand all[OPERANDS] = { [SOURCE] = spec->source, [DESTINATION] = spec->destination };
+    if (bias != NULL)
+        all[BIAS] = *bias;
+    if (sum != NULL)
+        all[SUM] = *sum;
+    return transformed(tape, spec, weights, false, &all[WEIGHTS], err) && add_step(builder, spec, &step, all, bias != NULL, sum != NULL, err);
+}
+
+bool ood_winograd_data_gradient(struct ood_tape *tape, const struct ood_convolution_spec *spec, struct ood_operand weights, bool add,
+                                struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    const struct ood_winograd_shape shape = shape_of(spec);
+    struct step step = { .kernels = ood_builder_kernels(builder), .shape = ood_winograd_data_shape(&shape) };
+    struct ood_operand all[OPERANDS] = { [SOURCE] = spec->destination, [DESTINATION] = spec->source, [SUM] = spec->source };
+    return transformed(tape, spec, weights, true, &all[WEIGHTS], err) && add_step(builder, spec, &step, all, false, add, err);
+}
+
+struct gradient { const struct ood_kernels *kernels; struct ood_winograd_shape shape; bool add; };
+
+static void run_gradient(const void *state, void *const *memory)
+{
+    const struct gradient *g = state;
+    const struct ood_winograd_gradient_call call = { .shape = &g->shape, .source = memory[0], .gradient = memory[1],
+                                                     .weights_gradient = memory[2], .add = g->add, .scratch = memory[3] };
+    g->kernels->winograd_gradient(&call);
+}
+
+bool ood_winograd_weights_gradient(struct ood_tape *tape, const struct ood_convolution_spec *spec, struct ood_operand gradient, bool add,
+                                   struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    const struct gradient state = { ood_builder_kernels(builder), shape_of(spec), add };
+    struct ood_operand operands[4] = { spec->source, spec->destination, gradient };
+    const size_t floats = state.kernels->winograd_gradient_scratch_floats(&state.shape);
+    if (floats == 0)
+        return ood_node_fail(spec->node, err, OOD_LIMIT, "the maps are too large");
+    const struct ood_step_spec step = { .node = spec->node, .kernel = state.kernels->name.winograd, .run = run_gradient, .state = &state,
+                                        .state_size = sizeof state, .operands = operands, .operand_count = 4, .flops = flops_of(spec) };
+    return ood_builder_scratch(builder, floats * sizeof(float), &operands[3], err) && ood_builder_step(builder, &step, err);
 }

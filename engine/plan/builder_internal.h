@@ -88,6 +88,14 @@ struct ood_builder {
 bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err) OOD_MUST_CHECK;
 void ood_plan_clear(struct ood_plan *plan);
 
+/* Features [N,C,H,W] as [N,C]: their mean over H, W, at the end of a pass. */
+bool ood_builder_pool_output(struct ood_builder *builder, uint32_t value, struct ood_operand *out, struct ood_error *err) OOD_MUST_CHECK;
+
+/* A model without plans whose graph keeps batch norms and posts as training wants them. (*initialiser)[value_count], the caller's: which values
+ * are constants of the file. */
+struct ood_model *ood_model_for_training(const struct ood_bytes *onnx, const struct ood_model_options *options, bool **initialiser,
+                                         struct ood_error *err) OOD_MUST_CHECK;
+
 /* Frees what a step holds. */
 void ood_step_clear(struct ood_step *step);
 

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "plan/builder_internal.h"
+#include "plan/dnnl_internal.h"
 
 /* ---- who it is ---- */
 
@@ -56,7 +57,7 @@ void ood_dnnl_describe(char *text, size_t size)
              row < sizeof isas / sizeof isas[0] ? isas[row].text : "another instruction set");
 }
 
-static bool dnnl_fail(const struct ood_node *node, struct ood_error *err, dnnl_status_t status, const char *what)
+bool ood_dnnl_fail(const struct ood_node *node, struct ood_error *err, dnnl_status_t status, const char *what)
 {
     static const char *const words[] = { "success", "out of memory", "invalid arguments", "unimplemented", "iterator ends",
                                          "runtime error", "not required" };
@@ -133,6 +134,17 @@ dnnl_status_t ood_dnnl_convolution(dnnl_primitive_desc_t *pd, const struct ood_d
     return status == dnnl_last_impl_reached ? dnnl_unimplemented : status;
 }
 
+dnnl_status_t ood_dnnl_convolution_backward(dnnl_primitive_desc_t *pd, const struct ood_dnnl_convolution *c, bool weights,
+                                            const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine, const_dnnl_primitive_desc_t forward)
+{
+    return weights ? dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, c->algorithm, md_of(c->source), md_of(c->weights), NULL,
+                                                                             md_of(c->destination), c->strides, c->dilates, c->begin, c->end,
+                                                                             forward, attributes)
+                   : dnnl_convolution_backward_data_primitive_desc_create(pd, engine, c->algorithm, md_of(c->source), md_of(c->weights),
+                                                                          md_of(c->destination), c->strides, c->dilates, c->begin, c->end,
+                                                                          forward, attributes);
+}
+
 static dnnl_status_t make_pooling(dnnl_primitive_desc_t *pd, dnnl_alg_kind_t kind, const struct ood_dnnl_layout *source,
                                   const struct ood_dnnl_layout *target, const dnnl_dims_t strides, const dnnl_dims_t kernel,
                                   const dnnl_dims_t dilates, const dnnl_dims_t begin, const dnnl_dims_t end,
@@ -207,6 +219,18 @@ dnnl_status_t ood_dnnl_convolution(dnnl_primitive_desc_t *pd, const struct ood_d
     return status == dnnl_iterator_ends ? dnnl_unimplemented : status;
 }
 
+dnnl_status_t ood_dnnl_convolution_backward(dnnl_primitive_desc_t *pd, const struct ood_dnnl_convolution *c, bool weights,
+                                            const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine, const_dnnl_primitive_desc_t forward)
+{
+    dnnl_convolution_desc_t operation;
+    const dnnl_status_t status =
+        weights ? dnnl_dilated_convolution_backward_weights_desc_init(&operation, c->algorithm, md_of(c->source), md_of(c->weights), NULL,
+                                                                      md_of(c->destination), c->strides, c->dilates, c->begin, c->end)
+                : dnnl_dilated_convolution_backward_data_desc_init(&operation, c->algorithm, md_of(c->source), md_of(c->weights),
+                                                                   md_of(c->destination), c->strides, c->dilates, c->begin, c->end);
+    return status != dnnl_success ? status : dnnl_primitive_desc_create(pd, &operation, attributes, engine, forward);
+}
+
 static dnnl_status_t make_pooling(dnnl_primitive_desc_t *pd, dnnl_alg_kind_t kind, const struct ood_dnnl_layout *source,
                                   const struct ood_dnnl_layout *target, const dnnl_dims_t strides, const dnnl_dims_t kernel,
                                   const dnnl_dims_t dilates, const dnnl_dims_t begin, const dnnl_dims_t end,
@@ -266,6 +290,27 @@ dnnl_status_t ood_dnnl_memory(dnnl_memory_t *memory, const struct ood_dnnl_layou
     return dnnl_memory_create(memory, md_of(layout), engine, at);
 }
 
+dnnl_status_t ood_dnnl_reorder(dnnl_primitive_desc_t *pd, const struct ood_dnnl_layout *from, const struct ood_dnnl_layout *to, bool add,
+                               dnnl_engine_t engine)
+{
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_post_ops_t posts = NULL;
+    dnnl_status_t status = dnnl_primitive_attr_create(&attributes);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+    if (status == dnnl_success)
+        status = dnnl_post_ops_create(&posts);
+    if (status == dnnl_success && add)
+        status = append_sum(posts);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_post_ops(attributes, posts);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(pd, md_of(from), engine, md_of(to), engine, attributes);
+    dnnl_post_ops_destroy(posts);
+    dnnl_primitive_attr_destroy(attributes);
+    return status;
+}
+
 /* ---- weights ---- */
 
 struct reordered_weights {
@@ -303,7 +348,7 @@ static bool fill_weights(void *memory, const void *context, struct ood_error *er
     dnnl_memory_destroy(from);
     dnnl_primitive_destroy(reorder);
     dnnl_primitive_desc_destroy(pd);
-    return status == dnnl_success ? true : dnnl_fail(w->node, err, status, "reordering the weights");
+    return status == dnnl_success ? true : ood_dnnl_fail(w->node, err, status, "reordering the weights");
 }
 
 /* One copy for each distinct layout: kernels of several batch sizes that ask for the same share it. */
@@ -313,7 +358,7 @@ static bool prepare_weights(struct ood_builder *builder, const struct ood_node *
     char key[OOD_HASH_HEX];
     dnnl_status_t status = layout_key(to, key);
     if (status != dnnl_success)
-        return dnnl_fail(node, err, status, "the weights' layout");
+        return ood_dnnl_fail(node, err, status, "the weights' layout");
     struct reordered_weights context = { builder->model->engine, from, to, data, node };
     const void *memory = ood_builder_weights(builder, node, key, ood_dnnl_layout_bytes(to), fill_weights, &context, err);
     *out = (struct ood_operand){ OOD_NONE, memory };
@@ -360,13 +405,13 @@ static bool append_posts(const struct ood_node *node, dnnl_post_ops_t posts, str
             break;
         }
         if (status != dnnl_success)
-            return dnnl_fail(node, err, status, "a fused operation");
+            return ood_dnnl_fail(node, err, status, "a fused operation");
     }
     return true;
 }
 
 /* User scratchpad mode and the node's posts. NULL on failure. */
-static dnnl_primitive_attr_t make_attributes(const struct ood_node *node, bool with_posts, struct ood_error *err)
+dnnl_primitive_attr_t ood_dnnl_attributes(const struct ood_node *node, bool with_posts, struct ood_error *err)
 {
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_post_ops_t posts = NULL;
@@ -377,10 +422,10 @@ static dnnl_primitive_attr_t make_attributes(const struct ood_node *node, bool w
     if (status == dnnl_success)
         status = dnnl_post_ops_create(&posts);
     if (status != dnnl_success)
-        dnnl_fail(node, err, status, "attributes");
+        ood_dnnl_fail(node, err, status, "attributes");
     else if (!with_posts || append_posts(node, posts, err)) {
         status = dnnl_primitive_attr_set_post_ops(attributes, posts);
-        done = status == dnnl_success ? true : dnnl_fail(node, err, status, "attributes");
+        done = status == dnnl_success ? true : ood_dnnl_fail(node, err, status, "attributes");
     }
     dnnl_post_ops_destroy(posts);
     if (!done) {
@@ -393,7 +438,7 @@ static dnnl_primitive_attr_t make_attributes(const struct ood_node *node, bool w
 /* ---- steps ---- */
 
 /* Takes *layout and leaves NULL. */
-static void add_argument(struct ood_step *step, int argument, struct ood_dnnl_layout **layout, struct ood_operand operand)
+void ood_dnnl_argument(struct ood_step *step, int argument, struct ood_dnnl_layout **layout, struct ood_operand operand)
 {
     step->dnnl_arguments[step->operand_count] = argument;
     step->layouts[step->operand_count] = *layout;
@@ -409,18 +454,18 @@ static bool add_scratchpad(struct ood_builder *builder, const struct ood_node *n
     struct ood_operand operand;
     dnnl_status_t status = ood_dnnl_layout_query(&scratch, pd, dnnl_query_scratchpad_md);
     if (status != dnnl_success)
-        return dnnl_fail(node, err, status, "the scratchpad");
+        return ood_dnnl_fail(node, err, status, "the scratchpad");
     bool needed = ood_dnnl_layout_bytes(scratch) > 0;
     bool done = !needed || ood_builder_scratch(builder, ood_dnnl_layout_bytes(scratch), &operand, err);
     if (needed && done)
-        add_argument(step, DNNL_ARG_SCRATCHPAD, &scratch, operand);
+        ood_dnnl_argument(step, DNNL_ARG_SCRATCHPAD, &scratch, operand);
     ood_dnnl_layout_free(scratch);
     return done;
 }
 
 /* Kernel names are oneDNN's static strings; "ref" and "gemm" are what a convolution should not get (ONEDNN notes: up to a
  * thousand times slower). On success the step is taken. */
-static bool finish_step(struct ood_builder *builder, const struct ood_node *node, const_dnnl_primitive_desc_t pd,
+bool ood_dnnl_finish(struct ood_builder *builder, const struct ood_node *node, const_dnnl_primitive_desc_t pd,
                         struct ood_step *step, struct ood_error *err)
 {
     if (!add_scratchpad(builder, node, pd, step, err))
@@ -430,7 +475,7 @@ static bool finish_step(struct ood_builder *builder, const struct ood_node *node
     if (status == dnnl_success)
         status = dnnl_primitive_create(&step->primitive, pd);
     if (status != dnnl_success)
-        return dnnl_fail(node, err, status, "making the primitive");
+        return ood_dnnl_fail(node, err, status, "making the primitive");
     step->node = node;
     step->value = node->outputs[0];
     step->kernel = kernel;
@@ -438,7 +483,7 @@ static bool finish_step(struct ood_builder *builder, const struct ood_node *node
     return ood_builder_add(builder, step, err);
 }
 
-static void window_dims(const struct ood_window *window, dnnl_dims_t strides, dnnl_dims_t dilates, dnnl_dims_t begin,
+void ood_dnnl_window(const struct ood_window *window, dnnl_dims_t strides, dnnl_dims_t dilates, dnnl_dims_t begin,
                         dnnl_dims_t end)
 {
     for (int i = 0; i < 2; i++) {
@@ -450,7 +495,7 @@ static void window_dims(const struct ood_window *window, dnnl_dims_t strides, dn
 }
 
 /* oneDNN wants the end padding that makes its size formula exact; rows and columns beyond it are never read. */
-static dnnl_dim_t exact_end(size_t size, size_t out, const struct ood_window *window, int i)
+dnnl_dim_t ood_dnnl_exact_end(size_t size, size_t out, const struct ood_window *window, int i)
 {
     size_t reach = (window->kernel[i] - 1) * window->dilation[i] + 1;
     return (dnnl_dim_t)((out - 1) * window->stride[i] + reach) - (dnnl_dim_t)(size + window->pad_begin[i]);
@@ -473,7 +518,7 @@ bool ood_builder_convolution_direct(struct ood_builder *builder, const struct oo
     struct ood_operand weights_operand = { OOD_NONE, NULL }, bias_operand = { OOD_NONE, NULL };
     const int rank = g > 1 ? 5 : 4;
     bool done = false;
-    dnnl_primitive_attr_t attributes = make_attributes(node, true, err);
+    dnnl_primitive_attr_t attributes = ood_dnnl_attributes(node, true, err);
     if (attributes == NULL)
         return false;
     dnnl_status_t status = ood_dnnl_layout_new(&source, 4, source_dims, dnnl_nhwc);
@@ -485,31 +530,31 @@ bool ood_builder_convolution_direct(struct ood_builder *builder, const struct oo
         status = ood_dnnl_layout_new(&any, rank, g > 1 ? grouped : plain, dnnl_format_tag_any);
     if (status == dnnl_success && spec->bias != NULL)
         status = ood_dnnl_layout_new(&bias, 1, bias_dims, dnnl_a);
-    window_dims(&spec->window, operation.strides, operation.dilates, operation.begin, operation.end);
-    operation.end[0] = exact_end(spec->height, spec->out_height, &spec->window, 0);
-    operation.end[1] = exact_end(spec->width, spec->out_width, &spec->window, 1);
+    ood_dnnl_window(&spec->window, operation.strides, operation.dilates, operation.begin, operation.end);
+    operation.end[0] = ood_dnnl_exact_end(spec->height, spec->out_height, &spec->window, 0);
+    operation.end[1] = ood_dnnl_exact_end(spec->width, spec->out_width, &spec->window, 1);
     operation.source = source, operation.weights = any, operation.bias = bias, operation.destination = target;
     if (status == dnnl_success)
         status = ood_dnnl_convolution(&pd, &operation, attributes, builder->model->engine, NULL);
     if (status == dnnl_success)
         status = ood_dnnl_layout_query(&chosen, pd, dnnl_query_weights_md);
     if (status != dnnl_success) {
-        dnnl_fail(node, err, status, "convolution");
+        ood_dnnl_fail(node, err, status, "convolution");
         goto out;
     }
     if (!prepare_weights(builder, node, weights, chosen, spec->weights->data, &weights_operand, err))
         goto out;
-    add_argument(&step, DNNL_ARG_SRC, &source, spec->source);
-    add_argument(&step, DNNL_ARG_WEIGHTS, &chosen, weights_operand);
+    ood_dnnl_argument(&step, DNNL_ARG_SRC, &source, spec->source);
+    ood_dnnl_argument(&step, DNNL_ARG_WEIGHTS, &chosen, weights_operand);
     if (spec->bias != NULL) {
         struct bias context = { spec->bias, spec->out_channels * sizeof(float) };
         bias_operand.weights = ood_builder_weights(builder, node, "bias", context.bytes, fill_bias, &context, err);
         if (bias_operand.weights == NULL)
             goto out;
-        add_argument(&step, DNNL_ARG_BIAS, &bias, bias_operand);
+        ood_dnnl_argument(&step, DNNL_ARG_BIAS, &bias, bias_operand);
     }
-    add_argument(&step, DNNL_ARG_DST, &target, spec->destination);
-    done = finish_step(builder, node, pd, &step, err);
+    ood_dnnl_argument(&step, DNNL_ARG_DST, &target, spec->destination);
+    done = ood_dnnl_finish(builder, node, pd, &step, err);
 out:
     ood_step_clear(&step);                   /* empty where it was taken */
     ood_dnnl_layout_free(source);
@@ -539,12 +584,12 @@ bool ood_builder_pooling(struct ood_builder *builder, const struct ood_pooling_s
     dnnl_primitive_desc_t pd = NULL;
     struct ood_step step = { .flops = 0 };
     bool done = false;
-    dnnl_primitive_attr_t attributes = make_attributes(node, false, err);
+    dnnl_primitive_attr_t attributes = ood_dnnl_attributes(node, false, err);
     if (attributes == NULL)
         return false;
-    window_dims(&spec->window, strides, dilates, begin, end);
-    end[0] = exact_end(spec->height, spec->out_height, &spec->window, 0);
-    end[1] = exact_end(spec->width, spec->out_width, &spec->window, 1);
+    ood_dnnl_window(&spec->window, strides, dilates, begin, end);
+    end[0] = ood_dnnl_exact_end(spec->height, spec->out_height, &spec->window, 0);
+    end[1] = ood_dnnl_exact_end(spec->width, spec->out_width, &spec->window, 1);
     dnnl_status_t status = ood_dnnl_layout_new(&source, 4, source_dims, dnnl_nhwc);
     if (status == dnnl_success)
         status = ood_dnnl_layout_new(&target, 4, target_dims, dnnl_nhwc);
@@ -552,12 +597,12 @@ bool ood_builder_pooling(struct ood_builder *builder, const struct ood_pooling_s
         status = make_pooling(&pd, kinds[spec->kind], source, target, strides, kernel, dilates, begin, end, attributes,
                               builder->model->engine);
     if (status != dnnl_success) {
-        dnnl_fail(node, err, status, "pooling");
+        ood_dnnl_fail(node, err, status, "pooling");
         goto out;
     }
-    add_argument(&step, DNNL_ARG_SRC, &source, spec->source);
-    add_argument(&step, DNNL_ARG_DST, &target, spec->destination);
-    done = finish_step(builder, node, pd, &step, err);
+    ood_dnnl_argument(&step, DNNL_ARG_SRC, &source, spec->source);
+    ood_dnnl_argument(&step, DNNL_ARG_DST, &target, spec->destination);
+    done = ood_dnnl_finish(builder, node, pd, &step, err);
 out:
     ood_step_clear(&step);                   /* empty where it was taken */
     ood_dnnl_layout_free(source);

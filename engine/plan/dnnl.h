@@ -46,6 +46,16 @@ struct ood_dnnl_convolution {
 dnnl_status_t ood_dnnl_convolution(dnnl_primitive_desc_t *pd, const struct ood_dnnl_convolution *convolution,
                                    const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine, const char *kernel) OOD_MUST_CHECK;
 
+/* Its backward pass: by the weights (weights: their gradient), else by the data (source: its gradient); destination: the gradient read.
+ * forward: the descriptor of the forward pass. */
+dnnl_status_t ood_dnnl_convolution_backward(dnnl_primitive_desc_t *pd, const struct ood_dnnl_convolution *convolution, bool weights,
+                                            const_dnnl_primitive_attr_t attributes, dnnl_engine_t engine,
+                                            const_dnnl_primitive_desc_t forward) OOD_MUST_CHECK;
+
+/* The same values in another layout; add: to what is there. */
+dnnl_status_t ood_dnnl_reorder(dnnl_primitive_desc_t *pd, const struct ood_dnnl_layout *from, const struct ood_dnnl_layout *to, bool add,
+                               dnnl_engine_t engine) OOD_MUST_CHECK;
+
 /* ---- steps from shapes ---- */
 
 struct ood_window {                          /* rows first, then columns */

@@ -84,7 +84,7 @@ static void run_pooled(const void *state, void *const *memory)
 }
 
 /* Features [N,C,H,W] to [N,C]. */
-static bool pool_output(struct ood_builder *builder, uint32_t value, struct ood_operand *out, struct ood_error *err)
+bool ood_builder_pool_output(struct ood_builder *builder, uint32_t value, struct ood_operand *out, struct ood_error *err)
 {
     struct ood_shape shape = ood_builder_shape(builder, value);
     struct pooled state = { builder->model->kernels, builder->plan->batch, (size_t)(shape.dims[2] * shape.dims[3]),
@@ -117,7 +117,7 @@ static bool place_outputs(struct ood_builder *builder, struct ood_error *err)
     for (size_t i = 0; i < model->output_count; i++) {
         uint32_t value = model->outputs[i];
         bool pooled = model->output_shapes[i].rank != model->graph->values[value].shape.rank;
-        if (pooled ? !pool_output(builder, value, &builder->plan->outputs[i], err)
+        if (pooled ? !ood_builder_pool_output(builder, value, &builder->plan->outputs[i], err)
                    : !ood_builder_input(builder, value, OOD_PLAIN, &builder->plan->outputs[i], err))
             return false;
     }
@@ -297,6 +297,47 @@ struct ood_model *ood_model_new(const struct ood_bytes *onnx, const struct ood_m
     }
     drop_unused_constants(model);
     return model;
+}
+
+/* ---- for training: read and simplified, no plans ---- */
+
+static bool read_for_training(struct ood_model *model, const struct ood_bytes *onnx, const struct ood_model_options *options, bool **initialiser,
+                              struct ood_error *err)
+{
+    const struct ood_graph_options reading = { .operators = options->operators, .input_shape = options->input_shape };
+    struct ood_graph *graph = model->graph = ood_graph_read(onnx, &reading, err);
+    if (graph == NULL || !ood_graph_taps(graph, options->logits, options->features, &model->taps, err) || !set_outputs(model, true, err))
+        return false;
+    const size_t count = graph->value_count;
+    bool *of_file = ood_new_array(bool, count, err);
+    if (of_file == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        of_file[i] = graph->values[i].constant != NULL && graph->values[i].producer == OOD_NONE;
+    bool done = ood_graph_simplify(graph, OOD_PASS_DROP_IDENTITIES | OOD_PASS_FUSE_TRAINING, model->outputs, model->output_count, err);
+    *initialiser = done ? ood_new_array(bool, graph->value_count, err) : NULL;       /* folding may have added constants */
+    if (*initialiser != NULL)
+        memcpy(*initialiser, of_file, count * sizeof *of_file);
+    ood_free(of_file);
+    if (*initialiser == NULL)
+        return false;
+    const dnnl_status_t status = dnnl_engine_create(&model->engine, dnnl_cpu, 0);
+    return status == dnnl_success || ood_fail(err, OOD_SYSTEM, "oneDNN gives no CPU engine (status %d)", (int)status);
+}
+
+struct ood_model *ood_model_for_training(const struct ood_bytes *onnx, const struct ood_model_options *options, bool **initialiser,
+                                         struct ood_error *err)
+{
+    struct ood_model *model = ood_new(struct ood_model, err);
+    if (model == NULL)
+        return NULL;
+    atomic_init(&model->references, 1);
+    model->kernels = ood_kernels_choose();
+    model->convolution = OOD_CONVOLUTION_WINOGRAD;
+    if (read_for_training(model, onnx, options, initialiser, err))
+        return model;
+    ood_model_free(model);
+    return NULL;
 }
 
 struct ood_model *ood_model_ref(struct ood_model *model)

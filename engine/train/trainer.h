@@ -14,18 +14,9 @@
 #ifndef OOD_TRAIN_TRAINER_H
 #define OOD_TRAIN_TRAINER_H
 
-#include "graph/graph.h"
+#include "plan/tape.h"
 
 struct ood_trainer;
-
-/* Where the mean and variance of a batch normalisation come from. */
-enum ood_statistics {
-    OOD_STATISTICS_JOINT,                    /* the whole batch, in-distribution and outliers (METHOD section 6) */
-    OOD_STATISTICS_IN,                       /* the in-distribution pictures of the batch alone; outliers are normalised by them */
-    OOD_STATISTICS_FROZEN,                   /* the running ones, which stay as they are */
-};
-
-enum ood_precision { OOD_PRECISION_FLOAT32, OOD_PRECISION_BFLOAT16 };
 
 struct ood_trainer_options {
     const struct ood_op *const *operators;   /* ops/ops.h: ood_op_table */

@@ -1,20 +1,33 @@
-/* Activations and residual sums become posts of the operator before, which writes the result in one go. */
+/* Activations and residual sums become posts of the operator before, which writes the result in one go. In training fewer do: those
+ * whose gradient the operator's backward pass can take along. */
 #include "graph/passes/passes.h"
 
+/* In training: a sum comes first, an activation follows batch norm alone. */
+static bool trains_with(const struct ood_node *node, enum ood_post_kind kind)
+{
+    const bool norm = (node->op->traits & OOD_OP_BATCH_NORM) != 0;
+    if (kind == OOD_POST_SUM)
+        return node->post_count == 0 && (norm || (node->op->traits & OOD_OP_LINEAR) != 0);
+    return norm && (kind == OOD_POST_RELU || kind == OOD_POST_CLIP) &&
+           (node->post_count == 0 || (node->post_count == 1 && node->posts[0].kind == OOD_POST_SUM));
+}
+
 /* The node that makes `value` and can take one more post, or OOD_NONE. */
-static uint32_t taker(const struct ood_passes *passes, uint32_t value)
+static uint32_t taker(const struct ood_passes *passes, uint32_t value, enum ood_post_kind kind, bool training)
 {
     uint32_t producer = ood_sole_producer(passes, value);
     if (producer == OOD_NONE)
         return OOD_NONE;
     const struct ood_node *node = &passes->graph->nodes[producer];
+    if (training && (passes->graph->values[value].shape.rank != 4 || !trains_with(node, kind)))
+        return OOD_NONE;
     return (node->op->traits & OOD_OP_TAKES_POSTS) != 0 && node->post_count < OOD_POSTS &&
                    passes->graph->values[value].type == OOD_FLOAT32 ? producer : OOD_NONE;
 }
 
-static void fuse_activation(struct ood_passes *passes, uint32_t i, const struct ood_post *post)
+static void fuse_activation(struct ood_passes *passes, uint32_t i, const struct ood_post *post, bool training)
 {
-    uint32_t before = taker(passes, passes->graph->nodes[i].inputs[0]);
+    uint32_t before = taker(passes, passes->graph->nodes[i].inputs[0], post->kind, training);
     if (before == OOD_NONE)
         return;
     struct ood_node *node = ood_merge(passes, before, i);
@@ -32,7 +45,7 @@ static size_t summing_operand(const struct ood_graph *graph, const uint32_t take
     return linear0 != linear1 ? linear1 : takers[1] > takers[0];
 }
 
-static void fuse_sum(struct ood_passes *passes, uint32_t i)
+static void fuse_sum(struct ood_passes *passes, uint32_t i, bool training)
 {
     struct ood_graph *graph = passes->graph;
     const struct ood_node *add = &graph->nodes[i];
@@ -43,7 +56,7 @@ static void fuse_sum(struct ood_passes *passes, uint32_t i)
     if (a->constant != NULL || b->constant != NULL || a->type != OOD_FLOAT32 || b->type != OOD_FLOAT32 ||
         !ood_shape_equal(&a->shape, &b->shape))
         return;
-    uint32_t takers[2] = { taker(passes, add->inputs[0]), taker(passes, add->inputs[1]) };
+    uint32_t takers[2] = { taker(passes, add->inputs[0], OOD_POST_SUM, training), taker(passes, add->inputs[1], OOD_POST_SUM, training) };
     size_t k = summing_operand(graph, takers);
     if (takers[k] == OOD_NONE)
         return;
@@ -53,19 +66,31 @@ static void fuse_sum(struct ood_passes *passes, uint32_t i)
     graph->values[other].uses++;
 }
 
-bool ood_pass_fuse_posts(struct ood_passes *passes, struct ood_error *err)
+static void fuse(struct ood_passes *passes, bool training)
 {
     struct ood_graph *graph = passes->graph;
-    (void)err;
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const struct ood_node *node = &graph->nodes[i];
         struct ood_post post = { .value = OOD_NONE };
         if (node->dead || node->output_count != 1)
             continue;
         if (node->op->as_post != NULL && node->op->as_post(graph, node, &post))
-            fuse_activation(passes, i, &post);
+            fuse_activation(passes, i, &post, training);
         else if ((node->op->traits & OOD_OP_ADD) != 0)
-            fuse_sum(passes, i);
+            fuse_sum(passes, i, training);
     }
+}
+
+bool ood_pass_fuse_posts(struct ood_passes *passes, struct ood_error *err)
+{
+    (void)err;
+    fuse(passes, false);
+    return true;
+}
+
+bool ood_pass_fuse_training(struct ood_passes *passes, struct ood_error *err)
+{
+    (void)err;
+    fuse(passes, true);
     return true;
 }

@@ -13,6 +13,7 @@ static const struct {
     { OOD_PASS_FUSE_BIAS, ood_pass_fuse_bias },
     { OOD_PASS_FOLD_BATCH_NORM, ood_pass_fold_batch_norm },
     { OOD_PASS_FUSE_POSTS, ood_pass_fuse_posts },
+    { OOD_PASS_FUSE_TRAINING, ood_pass_fuse_training },
 };
 
 bool ood_is_kept(const struct ood_passes *passes, uint32_t value)

@@ -16,6 +16,7 @@ bool ood_pass_drop_identities(struct ood_passes *passes, struct ood_error *err) 
 bool ood_pass_fuse_bias(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
 bool ood_pass_fold_batch_norm(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
 bool ood_pass_fuse_posts(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_pass_fuse_training(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Marks nodes nobody needs; then, at the very end, takes them and unread constants out. */
 bool ood_pass_mark_dead(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
