@@ -55,7 +55,8 @@ extern "C" {
     X(OOD_PICTURE_TOO_LARGE, "picture_too_large")        /* more pixels than the limit */                             \
     X(OOD_PICTURE_UNSUPPORTED, "picture_unsupported")    /* a known format in a form we do not decode */              \
     X(OOD_TENSOR_MISMATCH, "tensor_mismatch")            /* logits or features of another length than the model's */  \
-    X(OOD_SCORE_NOT_FINITE, "score_not_finite")          /* NaN or infinity in logits, features or score */
+    X(OOD_SCORE_NOT_FINITE, "score_not_finite")          /* NaN or infinity in logits, features or score */           \
+    X(OOD_BOX_INVALID, "box_invalid")                    /* a box that is not finite, empty or outside its picture */
 
 enum ood_code {
     OOD_OK = 0,
@@ -125,6 +126,7 @@ struct ood_item {
     size_t features_count;
     float *logits_out;            /* [K] or NULL: the logits are copied here */
     float *features_out;          /* [D] or NULL */
+    const unsigned char *crop;    /* [ood_scorer_crop_bytes] in place of all the above inputs: what ood_cut made of a box */
 };
 
 enum ood_decision { OOD_IN, OOD_REVIEW, OOD_OUT };
@@ -179,6 +181,7 @@ struct ood_scene {
     struct ood_error error;
     size_t width, height;              /* of the upright picture */
     size_t count;                      /* detections written */
+    size_t box;                        /* error.code OOD_BOX_INVALID: which box */
     size_t warning_count;
     char warnings[OOD_WARNINGS][120];
 };
@@ -197,6 +200,34 @@ OOD_API size_t ood_scorer_detections_most(const struct ood_scorer *scorer);
 OOD_API bool ood_detect(const struct ood_scorer *scorer, struct ood_session *session, const void *picture,
                         size_t picture_size, struct ood_detection *detections, size_t capacity, struct ood_scene *scene,
                         struct ood_timing *timing, struct ood_error *err) OOD_MUST_CHECK;
+
+/* Boxes of the caller's in one picture. Memory is the caller's. */
+struct ood_boxes {
+    const double (*corners)[4];        /* [count]: x1, y1, x2, y2 */
+    size_t count;
+    bool relative;                     /* x in widths and y in heights of the upright picture, instead of in pixels */
+    double margin;                     /* context cut out around a box: so many times its width and height on each side, 0 … 10;
+                                        * 0 for a detector, which sees the whole picture */
+};
+
+/* A verdict for each of the caller's boxes, in their order: detections[boxes->count], box cut to the picture. With a
+ * classifier's bundle each is cropped and scored as a picture of its own would be, to the bit: the box, cut to the picture,
+ * widened by the margin, cut again, its corners rounded to whole pixels as Pillow's crop rounds (halves to even; at least one
+ * pixel), out of the picture decoded at full size. With a detector's bundle each gets its region's features. Boxes that are not
+ * finite, have no area or lie outside of the picture: OOD_BOX_INVALID in scene->error, which names the first of them in
+ * scene->box; an undecodable picture likewise; then no detection is set. False only if the call as a whole failed. */
+OOD_API bool ood_score_boxes(const struct ood_scorer *scorer, struct ood_session *session, const void *picture,
+                             size_t picture_size, const struct ood_boxes *boxes, struct ood_detection *detections,
+                             struct ood_scene *scene, struct ood_timing *timing, struct ood_error *err) OOD_MUST_CHECK;
+
+/* The same in two steps, for who shares the boxes of a picture among threads: decode once and cut; then ood_score takes the
+ * crops, in any session, as ood_item.crop. Bytes of one crop: */
+OOD_API size_t ood_scorer_crop_bytes(const struct ood_scorer *scorer);
+/* detections[boxes->count]: all but the verdict is set. crops[boxes->count], each of ood_scorer_crop_bytes, are filled. Errors as
+ * above; a detector's bundle: false, OOD_UNSUPPORTED. Of timing only decode is set. */
+OOD_API bool ood_cut(const struct ood_scorer *scorer, struct ood_session *session, const void *picture, size_t picture_size,
+                     const struct ood_boxes *boxes, struct ood_detection *detections, unsigned char *const *crops,
+                     struct ood_scene *scene, struct ood_timing *timing, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Library version, e.g. "0.1.0"; and one line with commit, oneDNN's version, instruction set and configure options. */
 OOD_API const char *ood_version(void);

@@ -15,6 +15,7 @@ struct ood_picture {
     /* Where in rgb the whole original lies. 0,0,width,height unless a scaled decode ended in a part of a pixel
      * (4001 / 8 = 500.125 of 501 columns). All zero: everything. */
     struct ood_box area;
+    size_t stride;                           /* bytes from row to row of rgb; 0: width × 3 */
     size_t warning_count;
     char warnings[OOD_WARNINGS][120];
 };
@@ -115,6 +116,31 @@ void ood_workspace_free(struct ood_workspace *workspace);
 bool ood_picture_load(const void *bytes, size_t size, uint64_t pixel_limit, const struct ood_preprocess *preprocess,
                       struct ood_workspace *workspace, float *out, struct ood_verdict *warnings,
                       struct ood_error *err) OOD_MUST_CHECK;
+
+/* ---- boxes: parts of one decoded picture ---- */
+
+/* Sides of the upright picture, out of its header: nothing is decoded. Errors: those of ood_picture_decode. */
+bool ood_picture_size(const void *bytes, size_t size, uint64_t pixel_limit, struct ood_workspace *workspace, size_t *width,
+                      size_t *height, struct ood_error *err) OOD_MUST_CHECK;
+
+/* ood_picture_decode at full size into the workspace: the pixels are lent until its next picture or ood_workspace_trim. */
+bool ood_picture_borrow(const void *bytes, size_t size, uint64_t pixel_limit, struct ood_workspace *workspace,
+                        struct ood_picture *out, struct ood_error *err) OOD_MUST_CHECK;
+/* Gives back what is above 64 MiB. */
+void ood_workspace_trim(struct ood_workspace *workspace);
+
+/* The part of a picture under a box, as a picture of its own that shares the pixels: what Pillow's crop gives. The box is cut to
+ * the picture and its corners rounded to whole pixels, halves to even; where nothing is left the pixel at its middle.
+ * Not for a picture that was decoded at a smaller scale. A box that is not finite, empty or outside: OOD_BOX_INVALID. */
+bool ood_picture_crop(const struct ood_picture *picture, const struct ood_box *box, struct ood_picture *part,
+                      struct ood_error *err) OOD_MUST_CHECK;
+
+/* ood_preprocess_apply in two steps: first what a picture is resized and cropped to, rgb [height][width][3] of the network's
+ * input; then its values, out[ood_preprocess_floats]. */
+bool ood_preprocess_resize(const struct ood_preprocess *preprocess, const struct ood_picture *picture,
+                           struct ood_workspace *workspace, unsigned char *rgb, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_preprocess_normalise(const struct ood_preprocess *preprocess, const unsigned char *rgb, struct ood_workspace *workspace,
+                              float *out, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Pixels already decoded (for tests and crops). Sides and area out of range: OOD_INVALID. */
 bool ood_preprocess_apply(const struct ood_preprocess *preprocess, const struct ood_picture *picture,

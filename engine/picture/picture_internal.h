@@ -67,7 +67,7 @@ bool ood_workspace_reserve(unsigned char **bytes, size_t *capacity, size_t neede
  * rows y … y + height are made, without the rest. */
 struct resample {
     const unsigned char *rgb;
-    size_t source_width, source_height;
+    size_t source_width, source_height, source_stride;   /* pixels, pixels, bytes */
     float x0, y0, x1, y1;                /* the box, inside the source */
     enum ood_filter filter;
     size_t full_width, full_height;

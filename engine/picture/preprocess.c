@@ -80,28 +80,10 @@ static void fill(unsigned char *rgb, size_t pixels, const unsigned char colour[3
         memcpy(rgb + 3 * i, colour, 3);
 }
 
-static bool resample_and_normalise(const struct ood_preprocess *preprocess, const struct ood_picture *picture,
-                                   const struct ood_box *area, const struct geometry *g,
-                                   struct ood_workspace *workspace, float *out, struct ood_error *err)
-{
-    size_t width = preprocess->width, height = preprocess->height;
-    if (!ood_workspace_reserve(&workspace->resized, &workspace->resized_capacity, width * height * 3, err))
-        return false;
-    if (g->kept_width != width || g->kept_height != height)
-        fill(workspace->resized, width * height, preprocess->fill);
-    struct resample job = {
-        .rgb = picture->rgb, .source_width = picture->width, .source_height = picture->height,
-        .x0 = (float)area->x0, .y0 = (float)area->y0, .x1 = (float)area->x1, .y1 = (float)area->y1,
-        .filter = preprocess->filter, .full_width = g->width, .full_height = g->height,
-        .x = g->x, .y = g->y, .width = g->kept_width, .height = g->kept_height,
-        .out = workspace->resized + (g->top * width + g->left) * 3, .out_stride = width * 3,
-    };
-    return ood_resample(&job, workspace, err) &&
-           ood_normalise(preprocess, workspace->resized, width * 3, workspace, out, err);
-}
+/* Where the picture's pixels come from, and where in the input they go. */
+struct way { struct geometry geometry; struct ood_box area; size_t stride; bool as_it_is; };
 
-bool ood_preprocess_apply(const struct ood_preprocess *preprocess, const struct ood_picture *picture,
-                          struct ood_workspace *workspace, float *out, struct ood_error *err)
+static bool find_way(const struct ood_preprocess *preprocess, const struct ood_picture *picture, struct way *way, struct ood_error *err)
 {
     size_t width = picture->width, height = picture->height;
     size_t original_width = picture->original_width != 0 ? picture->original_width : width;
@@ -120,9 +102,63 @@ bool ood_preprocess_apply(const struct ood_preprocess *preprocess, const struct 
                         area.x1, area.y1, width, height);
     struct geometry g = geometry_of(preprocess, original_width, original_height);
     bool same_size = g.width == width && g.height == height && original_width == width && original_height == height;
-    if (same_size && g.kept_width == preprocess->width && g.kept_height == preprocess->height)
-        return ood_normalise(preprocess, picture->rgb + (g.y * width + g.x) * 3, width * 3, workspace, out, err);
-    return resample_and_normalise(preprocess, picture, &area, &g, workspace, out, err);
+    way->as_it_is = same_size && g.kept_width == preprocess->width && g.kept_height == preprocess->height;
+    way->geometry = g;
+    way->area = area;
+    way->stride = picture->stride != 0 ? picture->stride : width * 3;
+    return true;
+}
+
+/* Resized, cropped or filled, into rgb [height][width][3] of the input. */
+static bool resample(const struct ood_preprocess *preprocess, const struct ood_picture *picture, const struct way *way,
+                     struct ood_workspace *workspace, unsigned char *rgb, struct ood_error *err)
+{
+    size_t width = preprocess->width, height = preprocess->height;
+    const struct geometry *g = &way->geometry;
+    if (g->kept_width != width || g->kept_height != height)
+        fill(rgb, width * height, preprocess->fill);
+    struct resample job = {
+        .rgb = picture->rgb, .source_width = picture->width, .source_height = picture->height, .source_stride = way->stride,
+        .x0 = (float)way->area.x0, .y0 = (float)way->area.y0, .x1 = (float)way->area.x1, .y1 = (float)way->area.y1,
+        .filter = preprocess->filter, .full_width = g->width, .full_height = g->height,
+        .x = g->x, .y = g->y, .width = g->kept_width, .height = g->kept_height,
+        .out = rgb + (g->top * width + g->left) * 3, .out_stride = width * 3,
+    };
+    return ood_resample(&job, workspace, err);
+}
+
+bool ood_preprocess_apply(const struct ood_preprocess *preprocess, const struct ood_picture *picture,
+                          struct ood_workspace *workspace, float *out, struct ood_error *err)
+{
+    size_t width = preprocess->width, height = preprocess->height;
+    struct way way;
+    if (!find_way(preprocess, picture, &way, err))
+        return false;
+    if (way.as_it_is)
+        return ood_normalise(preprocess, picture->rgb + way.geometry.y * way.stride + way.geometry.x * 3, way.stride, workspace, out, err);
+    return ood_workspace_reserve(&workspace->resized, &workspace->resized_capacity, width * height * 3, err) &&
+           resample(preprocess, picture, &way, workspace, workspace->resized, err) &&
+           ood_normalise(preprocess, workspace->resized, width * 3, workspace, out, err);
+}
+
+bool ood_preprocess_resize(const struct ood_preprocess *preprocess, const struct ood_picture *picture,
+                           struct ood_workspace *workspace, unsigned char *rgb, struct ood_error *err)
+{
+    struct way way;
+    if (!find_way(preprocess, picture, &way, err))
+        return false;
+    if (!way.as_it_is)
+        return resample(preprocess, picture, &way, workspace, rgb, err);
+    const unsigned char *from = picture->rgb + way.geometry.y * way.stride + way.geometry.x * 3;
+    for (size_t y = 0; y < preprocess->height; y++)
+        memcpy(rgb + y * preprocess->width * 3, from + y * way.stride, preprocess->width * 3);
+    return true;
+}
+
+bool ood_preprocess_normalise(const struct ood_preprocess *preprocess, const unsigned char *rgb, struct ood_workspace *workspace,
+                              float *out, struct ood_error *err)
+{
+    return ood_normalise(preprocess, rgb, preprocess->width * 3, workspace, out, err);
 }
 
 static void add_warnings(struct ood_verdict *verdict, const struct ood_picture *picture)
@@ -140,6 +176,12 @@ static void drop_if_large(unsigned char **bytes, size_t *capacity)
     *capacity = 0;
 }
 
+void ood_workspace_trim(struct ood_workspace *workspace)
+{
+    drop_if_large(&workspace->bytes, &workspace->capacity);
+    drop_if_large(&workspace->turned, &workspace->turned_capacity);
+}
+
 bool ood_picture_load(const void *bytes, size_t size, uint64_t pixel_limit, const struct ood_preprocess *preprocess,
                       struct ood_workspace *workspace, float *out, struct ood_verdict *warnings, struct ood_error *err)
 {
@@ -153,7 +195,6 @@ bool ood_picture_load(const void *bytes, size_t size, uint64_t pixel_limit, cons
               ood_preprocess_apply(preprocess, &picture, workspace, out, err);
     if (ok)
         add_warnings(warnings, &picture);
-    drop_if_large(&workspace->bytes, &workspace->capacity);
-    drop_if_large(&workspace->turned, &workspace->turned_capacity);
+    ood_workspace_trim(workspace);
     return ok;
 }

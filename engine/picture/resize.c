@@ -143,7 +143,7 @@ static void axis_weigh(struct axis *axis, const struct mapping *map, size_t sour
 /* Row `y` of the source after the horizontal pass: in place in the source where there is none. */
 static const unsigned char *across(const struct resample *job, const struct axis *axis, size_t y, unsigned char *row)
 {
-    const unsigned char *source = job->rgb + y * job->source_width * 3;
+    const unsigned char *source = job->rgb + y * job->source_stride;
     if (axis->identity)
         return source + axis->offset * 3;
     row_across(axis, source, row);
@@ -225,7 +225,7 @@ bool ood_resize_rgb(const unsigned char *rgb, size_t width, size_t height, const
         return ood_fail(err, OOD_INVALID, "resize of %zu×%zu to %zu×%zu pixels: a side is 0 or too large", width, height,
                         out_width, out_height);
     struct resample job = {
-        .rgb = rgb, .source_width = width, .source_height = height, .x1 = (float)width, .y1 = (float)height,
+        .rgb = rgb, .source_width = width, .source_height = height, .source_stride = width * 3, .x1 = (float)width, .y1 = (float)height,
         .filter = filter, .full_width = out_width, .full_height = out_height, .width = out_width, .height = out_height,
         .out = out, .out_stride = out_width * 3,
     };

@@ -140,7 +140,9 @@ static bool prepare(struct ood_forward *forward, const struct ood_item *item, fl
     struct ood_error err = { 0 };
     bool loaded = false;
     *verdict = (struct ood_verdict){ 0 };
-    if (item->picture == NULL && (item->logits != NULL || item->features != NULL))
+    if (item->crop != NULL)
+        loaded = ood_preprocess_normalise(&forward->preprocess, item->crop, &forward->workspace, input, &err);
+    else if (item->picture == NULL && (item->logits != NULL || item->features != NULL))
         take_tensors(forward, item, &err);
     else if (item->picture == NULL || item->picture_size == 0)
         ood_fail(&err, OOD_PICTURE_EMPTY, "no bytes, expected a JPEG or PNG picture");

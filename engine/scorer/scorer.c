@@ -226,6 +226,9 @@ void ood_session_free(struct ood_session *session)
     ood_free(session);
 }
 
+const struct ood_scorer *ood_session_scorer(const struct ood_session *session) { return session->scorer; }
+struct ood_forward *ood_session_forward(struct ood_session *session) { return session->forward; }
+
 /* ---- asking ---- */
 
 size_t ood_scorer_classes(const struct ood_scorer *scorer) { return scorer->bundle->classes; }

@@ -16,6 +16,10 @@ struct ood_forward {
     size_t *places;                          /* [most]: whose input each is */
 };
 
+/* What a session is made of: boxes.c cuts in the workspace that decodes for its network. */
+const struct ood_scorer *ood_session_scorer(const struct ood_session *session);
+struct ood_forward *ood_session_forward(struct ood_session *session);
+
 #define OOD_PICTURE_PIXELS UINT64_C(40000000)
 
 /* Inputs [n][floats] already preprocessed, n <= batch, through the plan of `batch` (unused places are zero); logits [n][K]

@@ -2,8 +2,8 @@
 """Records what Pillow (resize, decoding) and torchvision (Resize, CenterCrop) make of tests/data/samples.
 
 Run in this folder with Debian 12's python3-pil, python3-numpy, python3-torchvision and the shared material's folder as the
-argument: writes decoded.tsv, resized.tsv, chains.tsv and photographs.tsv, and the seeds of tests/fuzz/picture_fuzz. Each line
-of a table ends in the SHA-256 of the bytes, so the comparison is exact and the files stay small.
+argument: writes decoded.tsv, resized.tsv, chains.tsv, photographs.tsv and crops.tsv, and the seeds of tests/fuzz/picture_fuzz.
+Each line of a table ends in the SHA-256 of the bytes, so the comparison is exact and the files stay small.
 """
 import hashlib
 import io
@@ -196,10 +196,40 @@ def seeds(folder):
             file.write(bytes([place * 37 % 256]) + out.getvalue())
 
 
-write("decoded.tsv", "file, width, height, SHA-256 of RGB", decoded())
-write("resized.tsv", "file, filter, box, width, height, SHA-256 of RGB", resized())
-write("chains.tsv", "file, resize, width, height, resize_to, filter, channels, layout, scale, mean, std, SHA-256 of floats",
-      chains())
-write("photographs.tsv", "file, width, height, reduction for cifar, SHA-256 of cifar's floats, and of imagenet's (unreduced)",
-      photographs())
-seeds("../../fuzz/picture.in")
+CROPS = [
+    # box, resize, width, height, resize_to, filter: cut as Image.crop does it, behind the edge of the picture nothing
+    ((0, 0, 227, 189), "short_side", 32, 32, 0, "bilinear"), ((10, 20, 110, 80), "short_side", 32, 32, 0, "bilinear"),
+    ((10.5, 20.5, 110.5, 81.5), "short_side", 32, 32, 0, "bilinear"), ((11.5, 21.49, 111.49, 80.5), "exact", 32, 32, 0, "bilinear"),
+    ((-40, -7.5, 60, 50), "exact", 40, 24, 0, "bicubic"), ((150, 100, 400, 1000), "letterbox", 64, 64, 0, "bilinear"),
+    ((100, 90, 132, 122), "short_side", 32, 32, 0, "bilinear"), ((3, 5, 4, 6), "short_side", 32, 32, 0, "bilinear"),
+    ((0, 0, 1, 189), "short_side", 32, 32, 0, "bilinear"), ((5, 100, 225, 103), "letterbox", 48, 40, 0, "bicubic"),
+    ((20, 10, 200, 180), "short_side", 224, 224, 256, "bilinear"), ((226, 188, 227, 189), "exact", 8, 8, 0, "bilinear"),
+]
+
+
+def crops():
+    for file in "expected/base.png", "exif_orientation_5.jpg", "exif_orientation_6.jpg", "progressive.jpg", "interlaced.png":
+        image = picture(file)
+        for box, resize, width, height, to, filter_name in CROPS:
+            inside = (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height))
+            if inside[0] >= inside[2] or inside[1] >= inside[3]:
+                continue
+            cut = image.crop(inside)
+            if resize == "short_side":
+                made = short_side(cut, width, height, to, filter_name)
+            elif resize == "exact":
+                made = cut.resize((width, height), FILTERS[filter_name])
+            else:
+                made = letterbox(cut, width, height, filter_name, (114, 115, 116))
+            yield file, *box, resize, width, height, to, filter_name, sha(made.tobytes())
+
+
+if __name__ == "__main__":
+    write("decoded.tsv", "file, width, height, SHA-256 of RGB", decoded())
+    write("resized.tsv", "file, filter, box, width, height, SHA-256 of RGB", resized())
+    write("chains.tsv", "file, resize, width, height, resize_to, filter, channels, layout, scale, mean, std, SHA-256 of floats",
+          chains())
+    write("photographs.tsv", "file, width, height, reduction for cifar, SHA-256 of cifar's floats, and of imagenet's (unreduced)",
+          photographs())
+    seeds("../../fuzz/picture.in")
+    write("crops.tsv", "file, box, resize, width, height, resize_to, filter, SHA-256 of RGB", crops())
