@@ -1,4 +1,4 @@
-/* Reads tests/data/score/reference.txt (made by make.py beside it): records of a word, a count and so many values. */
+/* Reads tests/data/score/reference.txt and files like it (made by make.py beside them): records of a word, a count and so many values. */
 #ifndef OOD_TESTS_SCORE_REFERENCE_H
 #define OOD_TESTS_SCORE_REFERENCE_H
 
@@ -8,11 +8,16 @@
 
 struct reference { FILE *file; char word[32]; size_t count; double *values; };
 
-static inline struct reference reference_open(void)
+static inline struct reference reference_open_file(const char *name)
 {
-    struct reference reference = { .file = fopen(check_data("score/reference.txt"), "r") };
+    struct reference reference = { .file = fopen(check_data(name), "r") };
     assert_non_null(reference.file);
     return reference;
+}
+
+static inline struct reference reference_open(void)
+{
+    return reference_open_file("score/reference.txt");
 }
 
 /* The next record, whatever it is. False at the end, which closes. */
