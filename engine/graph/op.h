@@ -43,6 +43,8 @@ struct ood_op {
     bool (*as_post)(const struct ood_graph *graph, const struct ood_node *node, struct ood_post *post);
     /* If set: is output 0 input 0 for this very node (a Cast to the same type, a Pad by zero, a Concat of one)? */
     bool (*identity)(const struct ood_graph *graph, const struct ood_node *node);
+    /* What tells the rows of one family apart (which function, which comparison): read by the family's own functions alone. */
+    const void *detail;
 };
 
 /* The row for a name at an opset, or NULL. */

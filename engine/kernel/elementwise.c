@@ -11,9 +11,12 @@ INLINE vec operate(enum ood_binary op, vec a, vec b)
     case OOD_BINARY_ADD: return a + b;
     case OOD_BINARY_SUB: return a - b;
     case OOD_BINARY_MUL: return a * b;
-    case OOD_BINARY_DIV: break;
+    case OOD_BINARY_DIV: return a / b;
+    case OOD_BINARY_MAX: return greater(a, b);
+    case OOD_BINARY_MIN: return choose((vec_bits)(a != a), a, at_most(a, b));
+    case OOD_BINARY_PRELU: break;
     }
-    return a / b;
+    return choose((vec_bits)(a < (vec){ 0 }), a * b, a);
 }
 
 INLINE void unary_vectors(float *y, const float *x, size_t count, const struct ood_unary_step *steps, size_t step_count)
@@ -67,6 +70,15 @@ INLINE void binary_vectors(enum ood_binary op, float *y, const float *a, bool a_
     case OOD_BINARY_DIV:
         UNROLL for (size_t i = 0; i < count; i++)
             v[i] = v[i] / w[i];
+        break;
+    case OOD_BINARY_PRELU:
+        UNROLL for (size_t i = 0; i < count; i++)
+            v[i] = operate(OOD_BINARY_PRELU, v[i], w[i]);
+        break;
+    case OOD_BINARY_MAX:
+    case OOD_BINARY_MIN:
+        UNROLL for (size_t i = 0; i < count; i++)
+            v[i] = operate(op, v[i], w[i]);
         break;
     }
     apply_steps(v, count, steps, step_count);

@@ -9,11 +9,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum ood_unary { OOD_UNARY_RELU, OOD_UNARY_LEAKY_RELU, OOD_UNARY_CLIP, OOD_UNARY_SIGMOID };
-enum ood_binary { OOD_BINARY_ADD, OOD_BINARY_SUB, OOD_BINARY_MUL, OOD_BINARY_DIV };
+/* Functions as ONNX defines them. alpha, beta: LEAKY_RELU's slope; CLIP's least and most (most wins where they cross);
+ * alpha of ELU, CELU, THRESHOLDED_RELU; SELU's alpha and gamma; HARD_SIGMOID's alpha·x + beta; SHRINK's lambd and bias. SILU is
+ * x·sigmoid(x), GELU x·(1 + erf(x/√2))/2, GELU_TANH its approximation by tanh. ROUND goes to the even one of two. Within 4 units in
+ * the last place. */
+enum ood_unary {
+    /* a few instructions: written out in every loop */
+    OOD_UNARY_RELU, OOD_UNARY_LEAKY_RELU, OOD_UNARY_CLIP, OOD_UNARY_SIGMOID, OOD_UNARY_SILU, OOD_UNARY_HARD_SWISH,
+    /* called: functions.c */
+    OOD_UNARY_ABS, OOD_UNARY_NEG, OOD_UNARY_SIGN, OOD_UNARY_SQUARE, OOD_UNARY_CUBE, OOD_UNARY_SQRT, OOD_UNARY_RECIPROCAL, OOD_UNARY_FLOOR, OOD_UNARY_CEIL,
+    OOD_UNARY_ROUND, OOD_UNARY_EXP, OOD_UNARY_LOG, OOD_UNARY_TANH, OOD_UNARY_ERF, OOD_UNARY_SOFTPLUS, OOD_UNARY_SOFTSIGN, OOD_UNARY_ELU,
+    OOD_UNARY_SELU, OOD_UNARY_CELU, OOD_UNARY_HARD_SIGMOID, OOD_UNARY_THRESHOLDED_RELU, OOD_UNARY_SHRINK, OOD_UNARY_MISH, OOD_UNARY_GELU,
+    OOD_UNARY_GELU_TANH,
+};
+/* MAX and MIN give NaN where either operand is; PRELU is a below 0 times b, else a. */
+enum ood_binary { OOD_BINARY_ADD, OOD_BINARY_SUB, OOD_BINARY_MUL, OOD_BINARY_DIV, OOD_BINARY_MAX, OOD_BINARY_MIN, OOD_BINARY_PRELU };
 enum ood_reduction { OOD_REDUCE_MEAN, OOD_REDUCE_MAX };
 
-/* y = f(x) in sequence; alpha, beta as ood_post: LEAKY_RELU's slope; CLIP's least and most (most wins where they cross). */
+/* y = f(x) in sequence. */
 struct ood_unary_step { enum ood_unary function; float alpha, beta; };
 
 /* How two operands meet in a dense output: a walk over dims, each operand with its stride (in floats, 0: repeated). Made by
@@ -31,8 +44,11 @@ bool ood_broadcast_make(struct ood_broadcast *out, size_t rank, const size_t *di
 
 /* Names of the functions as `inspect` shows them: "own:product avx2". */
 struct ood_kernel_names {
-    const char *unary, *binary, *scale_shift, *product, *reduce, *softmax, *transpose, *winograd, *training;
+    const char *unary, *binary, *scale_shift, *product, *reduce, *softmax, *transpose, *resample, *winograd, *training;
 };
+
+/* A place along a dimension and what it counts. */
+struct ood_tap { size_t place; float weight; };
 
 struct ood_winograd_shape;                   /* kernel/winograd.h */
 struct ood_winograd_call;
@@ -78,6 +94,11 @@ struct ood_kernels {
 
     /* y[i][c][r] = x[i][r][c] for each of n matrices. */
     void (*transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns);
+
+    /* y[o][j][i] = sum over t of x[o][place][i] · weight, place and weight those of taps[j][t]: x [outer][from][inner], y [outer][to][inner].
+     * One tap: a copy, its weight is not looked at. */
+    void (*resample)(float *y, const float *x, const struct ood_tap *taps, size_t tap_count, size_t outer, size_t from, size_t to,
+                     size_t inner);
 
     /* 3x3 convolution, kernel/winograd.h. weights [out_channels][channels][3][3] are brought once into this instruction
      * set's form: `out` is winograd_weights_floats floats. Sizes are 0 where they overflow or a shape makes no sense. */

@@ -10,7 +10,7 @@ const struct ood_kernels KERNEL(ood_kernels) = {
     .name = {
         .unary = NAME("unary"), .binary = NAME("binary"), .scale_shift = NAME("scale_shift"), .product = NAME("product"),
         .reduce = NAME("reduce"), .softmax = NAME("softmax"), .transpose = NAME("transpose"),
-        .winograd = NAME("winograd"), .training = NAME("training"),
+        .resample = NAME("resample"), .winograd = NAME("winograd"), .training = NAME("training"),
     },
     .unary = KERNEL(ood_unary),
     .binary = KERNEL(ood_binary),
@@ -24,6 +24,7 @@ const struct ood_kernels KERNEL(ood_kernels) = {
     .reduce_columns = KERNEL(ood_reduce_columns),
     .softmax = KERNEL(ood_softmax),
     .transpose = KERNEL(ood_transpose),
+    .resample = KERNEL(ood_resample),
     .winograd_weights_floats = KERNEL(ood_winograd_weights_floats),
     .winograd_weights = KERNEL(ood_winograd_weights),
     .winograd_scratch_floats = KERNEL(ood_winograd_scratch_floats),

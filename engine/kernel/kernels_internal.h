@@ -20,6 +20,8 @@ void KERNEL(ood_reduce_rows)(enum ood_reduction reduction, float *y, const float
 void KERNEL(ood_reduce_columns)(enum ood_reduction reduction, float *y, const float *x, size_t rows, size_t columns);
 void KERNEL(ood_softmax)(float *y, const float *x, size_t rows, size_t columns, bool logarithm);
 void KERNEL(ood_transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns);
+void KERNEL(ood_resample)(float *y, const float *x, const struct ood_tap *taps, size_t tap_count, size_t outer, size_t from, size_t to,
+                          size_t inner);
 size_t KERNEL(ood_winograd_weights_floats)(size_t channels, size_t out_channels);
 void KERNEL(ood_winograd_weights)(float *out, const float *weights, size_t channels, size_t out_channels);
 size_t KERNEL(ood_winograd_scratch_floats)(const struct ood_winograd_shape *shape);

@@ -22,6 +22,7 @@
 #define VECTOR 4
 #endif
 #define BLOCK 4                              /* vectors handled together, so that latencies overlap */
+#define STEP_VECTORS 8                       /* the most that take their steps together */
 
 typedef float vec __attribute__((vector_size(VECTOR * 4)));
 typedef float vec_unaligned __attribute__((vector_size(VECTOR * 4), aligned(4), may_alias));
@@ -160,7 +161,16 @@ INLINE vec sigmoid(vec x)
     return choose((vec_bits)(x < (vec){ 0 }), e * s, s);
 }
 
-/* The steps on `count` vectors; count is a constant where this is inlined. */
+/* x · min(max(x/6 + 1/2, 0), 1). */
+INLINE vec hard_swish(vec x)
+{
+    return x * at_most(splat(1.0f), at_least((vec){ 0 }, multiply_add(x, splat(1.0f / 6.0f), splat(0.5f))));
+}
+
+/* Every function that apply_steps does not write out, on `count` vectors in place. functions.c */
+void KERNEL(ood_functions)(vec *v, size_t count, const struct ood_unary_step *step);
+
+/* The steps on `count` vectors; count is a constant where this is inlined. The called functions get a copy: v stays in registers. */
 INLINE void apply_steps(vec *v, size_t count, const struct ood_unary_step *steps, size_t step_count)
 {
     for (size_t s = 0; s < step_count; s++) {
@@ -182,6 +192,23 @@ INLINE void apply_steps(vec *v, size_t count, const struct ood_unary_step *steps
             UNROLL for (size_t i = 0; i < count; i++)
                 v[i] = sigmoid(v[i]);
             break;
+        case OOD_UNARY_SILU:
+            UNROLL for (size_t i = 0; i < count; i++)
+                v[i] = v[i] * sigmoid(v[i]);
+            break;
+        case OOD_UNARY_HARD_SWISH:
+            UNROLL for (size_t i = 0; i < count; i++)
+                v[i] = hard_swish(v[i]);
+            break;
+        default: {
+            vec copy[STEP_VECTORS];
+            UNROLL for (size_t i = 0; i < count; i++)
+                copy[i] = v[i];
+            KERNEL(ood_functions)(copy, count, &steps[s]);
+            UNROLL for (size_t i = 0; i < count; i++)
+                v[i] = copy[i];
+            break;
+        }
         }
     }
 }

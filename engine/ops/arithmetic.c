@@ -1,5 +1,6 @@
-/* Add, Sub, Mul, Div (ONNX opset 7 on) with numpy's broadcasting: float32 on the way of a request; float32, int64 and int32 at
- * load, where int64 numbers may be multiples of the batch. */
+/* Add, Sub, Mul, Div (ONNX opset 7 on) with numpy's broadcasting, of float32, int64 and int32; at load int64 numbers may be multiples
+ * of the batch. PRelu, the slope broadcast to the input. */
+#include "ops/integers_internal.h"
 #include "ops/move_internal.h"
 #include "ops/gradient_internal.h"
 #include "ops/ops.h"
@@ -94,7 +95,7 @@ static bool operate(enum ood_binary op, int64_t a, int64_t b, int64_t *out)
     case OOD_BINARY_ADD: return add_numbers(a, b, out);
     case OOD_BINARY_SUB: return subtract_numbers(a, b, out);
     case OOD_BINARY_MUL: return ood_dim_mul(a, b, out);
-    case OOD_BINARY_DIV: break;
+    default: break;
     }
     return divide_numbers(a, b, out);
 }
@@ -179,6 +180,14 @@ static enum ood_layout layout_of(const struct ood_builder *builder, const struct
     return layout;
 }
 
+static ood_integer_function *integer_function(enum ood_binary op)
+{
+    return op == OOD_BINARY_ADD   ? ood_integer_add
+           : op == OOD_BINARY_SUB ? ood_integer_subtract
+           : op == OOD_BINARY_MUL ? ood_integer_multiply
+                                  : ood_integer_divide;
+}
+
 static bool lower(struct ood_builder *builder, const struct ood_node *node, enum ood_binary op, struct ood_error *err)
 {
     const struct ood_shape y = ood_builder_shape(builder, node->outputs[0]), a = ood_builder_shape(builder, node->inputs[0]),
@@ -188,7 +197,7 @@ static bool lower(struct ood_builder *builder, const struct ood_node *node, enum
     struct ood_operand operands[3];
     struct ood_posts posts;
     if (ood_builder_graph(builder)->values[node->outputs[0]].type != OOD_FLOAT32)
-        return ood_node_fail(node, err, OOD_UNSUPPORTED, "integers that are not known at load");
+        return ood_integers_lower(builder, node, integer_function(op), err);
     if (layout == OOD_NHWC && !walk_of(&y, &a, &b, layout, &state.walk))
         layout = OOD_PLAIN;                  /* [C,H,W] beside pictures in NHWC */
     if (!walk_of(&y, &a, &b, layout, &state.walk))
@@ -224,8 +233,21 @@ static bool add_backward(struct ood_tape *tape, const struct ood_node *node, str
     return true;
 }
 
+static bool prelu_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
+{
+    const struct ood_value *x = ood_node_input(graph, node, 0), *slope = ood_node_input(graph, node, 1);
+    struct ood_shape shape;
+    char a[OOD_SHAPE_TEXT], b[OOD_SHAPE_TEXT];
+    if (x->type != OOD_FLOAT32 || slope->type != OOD_FLOAT32)
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "%s with %s; expected float32", ood_type_name(x->type), ood_type_name(slope->type));
+    if (!ood_shape_broadcast(&x->shape, &slope->shape, &shape) || !ood_shape_equal(&shape, &x->shape))
+        return ood_node_fail(node, err, OOD_INVALID, "a slope of shape %s does not broadcast to %s", ood_shape_print(&slope->shape, a),
+                             ood_shape_print(&x->shape, b));
+    return ood_graph_set_output(graph, node, 0, OOD_FLOAT32, &shape, err);
+}
+
 /* A row: its evaluate and lower differ in the operation alone. */
-#define ARITHMETIC(row, op_name, op, more_traits, backward_function)                                                                     \
+#define ARITHMETIC(row, op_name, op, more_traits, shape_function, backward_function)                                  \
     static struct ood_tensor *row##_evaluate(const struct ood_graph *graph, const struct ood_node *node,              \
                                              const struct ood_tensor *const *inputs, struct ood_error *err)           \
     {                                                                                                                 \
@@ -238,10 +260,11 @@ static bool add_backward(struct ood_tape *tape, const struct ood_node *node, str
     }                                                                                                                 \
     const struct ood_op ood_op_##row = {                                                                              \
         .name = op_name, .since = 7, .least_inputs = 2, .most_inputs = 2, .traits = OOD_OP_TAKES_POSTS | (more_traits), \
-        .shape = arithmetic_shape, .evaluate = row##_evaluate, .lower = row##_lower, .backward = backward_function,   \
+        .shape = shape_function, .evaluate = row##_evaluate, .lower = row##_lower, .backward = backward_function,     \
     };
 
-ARITHMETIC(add, "Add", OOD_BINARY_ADD, OOD_OP_ADD, add_backward)
-ARITHMETIC(sub, "Sub", OOD_BINARY_SUB, 0, NULL)
-ARITHMETIC(mul, "Mul", OOD_BINARY_MUL, 0, NULL)
-ARITHMETIC(div, "Div", OOD_BINARY_DIV, 0, NULL)
+ARITHMETIC(add, "Add", OOD_BINARY_ADD, OOD_OP_ADD, arithmetic_shape, add_backward)
+ARITHMETIC(sub, "Sub", OOD_BINARY_SUB, 0, arithmetic_shape, NULL)
+ARITHMETIC(mul, "Mul", OOD_BINARY_MUL, 0, arithmetic_shape, NULL)
+ARITHMETIC(div, "Div", OOD_BINARY_DIV, 0, arithmetic_shape, NULL)
+ARITHMETIC(prelu, "PRelu", OOD_BINARY_PRELU, 0, prelu_shape, NULL)

@@ -12,6 +12,13 @@ bool ood_op_axis(const struct ood_node *node, int64_t axis, size_t rank, size_t 
 bool ood_op_known_ints(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, size_t most,
                        const int64_t **values, size_t *count, struct ood_error *err) OOD_MUST_CHECK;
 
+/* The same for float32 values. */
+bool ood_op_known_floats(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, size_t most,
+                         const float **values, size_t *count, struct ood_error *err) OOD_MUST_CHECK;
+
+/* Does an int64 tensor known at load hold multiples of the batch (tensor.h)? NULL and other types: no. */
+bool ood_op_has_batch_numbers(const struct ood_tensor *tensor);
+
 /* From shape(): output 0 is known now, and is this; `tensor` may be NULL after a failure, which is passed on. Takes it. */
 bool ood_op_set_known(struct ood_graph *graph, const struct ood_node *node, struct ood_tensor *tensor,
                       struct ood_error *err) OOD_MUST_CHECK;

@@ -14,23 +14,49 @@ bool ood_op_axis(const struct ood_node *node, int64_t axis, size_t rank, size_t 
     return true;
 }
 
-bool ood_op_known_ints(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, size_t most,
-                       const int64_t **values, size_t *count, struct ood_error *err)
+static bool known_list(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, enum ood_type type,
+                       size_t most, struct ood_error *err)
 {
     const struct ood_value *value = ood_node_input(graph, node, i);
     if (value == NULL)
         return ood_node_fail(node, err, OOD_INVALID, "input %zu (%s) is missing", i, what);
-    if (value->type != OOD_INT64)
-        return ood_node_fail(node, err, OOD_INVALID, "input %zu (%s) is %s; expected int64", i, what,
-                             ood_type_name(value->type));
+    if (value->type != type)
+        return ood_node_fail(node, err, OOD_INVALID, "input %zu (%s) is %s; expected %s", i, what, ood_type_name(value->type),
+                             ood_type_name(type));
     if (value->constant == NULL)
         return ood_node_fail(node, err, OOD_UNSUPPORTED, "input %zu (%s, \"%s\") is not known at load", i, what, value->name);
     if (value->shape.rank > 1 || value->constant->count > most)
         return ood_node_fail(node, err, OOD_INVALID, "input %zu (%s) has %zu dimensions and %zu elements; expected 1 and at most %zu",
                              i, what, value->shape.rank, value->constant->count, most);
-    *values = ood_i64(value->constant);
-    *count = value->constant->count;
     return true;
+}
+
+bool ood_op_known_ints(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, size_t most,
+                       const int64_t **values, size_t *count, struct ood_error *err)
+{
+    if (!known_list(graph, node, i, what, OOD_INT64, most, err))
+        return false;
+    *values = ood_i64(ood_node_input(graph, node, i)->constant);
+    *count = ood_node_input(graph, node, i)->constant->count;
+    return true;
+}
+
+bool ood_op_known_floats(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, size_t most,
+                         const float **values, size_t *count, struct ood_error *err)
+{
+    if (!known_list(graph, node, i, what, OOD_FLOAT32, most, err))
+        return false;
+    *values = ood_f32(ood_node_input(graph, node, i)->constant);
+    *count = ood_node_input(graph, node, i)->constant->count;
+    return true;
+}
+
+bool ood_op_has_batch_numbers(const struct ood_tensor *tensor)
+{
+    for (size_t i = 0; tensor != NULL && tensor->type == OOD_INT64 && i < tensor->count; i++)
+        if (ood_dim_is_batch(ood_i64(tensor)[i]))
+            return true;
+    return false;
 }
 
 bool ood_op_set_known(struct ood_graph *graph, const struct ood_node *node, struct ood_tensor *tensor, struct ood_error *err)

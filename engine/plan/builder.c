@@ -78,11 +78,23 @@ static void put_value(struct ood_builder *builder, uint32_t value, enum ood_layo
 
 /* ---- layouts ---- */
 
-struct transpose { size_t outer, rows, columns; };       /* y[o][c][r] = x[o][r][c] */
+struct transpose { size_t outer, rows, columns, size; };  /* y[o][c][r] = x[o][r][c], elements of `size` bytes */
+
+static void run_transpose_any(const struct transpose *t, const char *x, char *y)
+{
+    for (size_t o = 0; o < t->outer; o++, x += t->rows * t->columns * t->size, y += t->rows * t->columns * t->size)
+        for (size_t r = 0; r < t->rows; r++)
+            for (size_t c = 0; c < t->columns; c++)
+                memcpy(y + (c * t->rows + r) * t->size, x + (r * t->columns + c) * t->size, t->size);
+}
 
 static void run_transpose(const void *state, void *const *memory)
 {
     const struct transpose *t = state;
+    if (t->size != sizeof(float)) {
+        run_transpose_any(t, memory[0], memory[1]);
+        return;
+    }
     const float *x = memory[0];
     float *y = memory[1];
     for (size_t o = 0; o < t->outer; o++, x += t->rows * t->columns, y += t->rows * t->columns)
@@ -92,11 +104,11 @@ static void run_transpose(const void *state, void *const *memory)
                     y[c * t->rows + r] = x[r * t->columns + c];
 }
 
-static struct transpose transpose_to(const struct ood_shape *shape, enum ood_layout layout)
+static struct transpose transpose_to(const struct ood_shape *shape, enum ood_layout layout, enum ood_type type)
 {
     size_t channels = (size_t)shape->dims[1], spatial = (size_t)(shape->dims[2] * shape->dims[3]);
-    return layout == OOD_NHWC ? (struct transpose){ (size_t)shape->dims[0], channels, spatial }
-                              : (struct transpose){ (size_t)shape->dims[0], spatial, channels };
+    return layout == OOD_NHWC ? (struct transpose){ (size_t)shape->dims[0], channels, spatial, ood_type_size(type) }
+                              : (struct transpose){ (size_t)shape->dims[0], spatial, channels, ood_type_size(type) };
 }
 
 static bool add_reorder(struct ood_builder *builder, uint32_t value, enum ood_layout layout, struct ood_error *err)
@@ -107,14 +119,11 @@ static bool add_reorder(struct ood_builder *builder, uint32_t value, enum ood_la
         placed->buffer[layout] = placed->buffer[placed->layout];
         return true;
     }
-    if (value_at(builder, value)->type != OOD_FLOAT32)
-        return ood_fail(err, OOD_UNSUPPORTED, "value %s: a %s value of rank 4 cannot change its layout",
-                        value_at(builder, value)->name, ood_type_name(value_at(builder, value)->type));
     size_t bytes;
     uint32_t buffer = OOD_NONE;
     if (!value_bytes(builder, value, &bytes, err) || !new_buffer(builder, bytes, builder->last_reader[value], &buffer, err))
         return false;
-    struct transpose state = transpose_to(&shape, layout);
+    struct transpose state = transpose_to(&shape, layout, value_at(builder, value)->type);
     struct ood_step step = {
         .kernel = layout == OOD_NHWC ? "own:to_nhwc" : "own:to_nchw", .value = value, .run = run_transpose, .operand_count = 2,
         .operands = { { .buffer = placed->buffer[placed->layout] }, { .buffer = buffer } }
@@ -131,31 +140,48 @@ static bool add_reorder(struct ood_builder *builder, uint32_t value, enum ood_la
 
 /* ---- memory ---- */
 
-struct constant_layout { const struct ood_tensor *tensor; struct transpose transpose; };
+struct constant_form { const struct ood_tensor *tensor; const struct transpose *transpose; size_t batch; };
 
+/* Plain numbers for this batch, in the layout asked for. */
 static bool fill_constant(void *memory, const void *context, struct ood_error *err)
 {
-    const struct constant_layout *c = context;
-    (void)err;
-    run_transpose(&c->transpose, (void *const[]){ c->tensor->data, memory });
+    const struct constant_form *form = context;
+    const struct ood_tensor *tensor = form->tensor;
+    struct ood_tensor *bound = ood_tensor_copy(tensor, err);
+    if (bound == NULL)
+        return false;
+    for (size_t i = 0; tensor->type == OOD_INT64 && i < tensor->count; i++)
+        ood_i64(bound)[i] = ood_dim_bind(ood_i64(tensor)[i], form->batch);
+    if (form->transpose != NULL)
+        run_transpose(form->transpose, (void *const[]){ bound->data, memory });
+    else
+        memcpy(memory, bound->data, bound->count * ood_type_size(bound->type));
+    ood_tensor_free(bound);
     return true;
+}
+
+static bool depends_on_batch(const struct ood_tensor *tensor)
+{
+    for (size_t i = 0; tensor->type == OOD_INT64 && i < tensor->count; i++)
+        if (ood_dim_is_batch(ood_i64(tensor)[i]))
+            return true;
+    return false;
 }
 
 static bool constant_operand(struct ood_builder *builder, uint32_t value, enum ood_layout layout, struct ood_operand *out,
                              struct ood_error *err)
 {
     const struct ood_tensor *tensor = value_at(builder, value)->constant;
-    if (layout == OOD_PLAIN || same_order(&tensor->shape)) {
+    const bool turned = layout != OOD_PLAIN && !same_order(&tensor->shape), batch = depends_on_batch(tensor);
+    if (!turned && !batch) {
         *out = (struct ood_operand){ OOD_NONE, tensor->data };
         return true;
     }
-    if (tensor->type != OOD_FLOAT32)
-        return ood_fail(err, OOD_UNSUPPORTED, "constant %s: a %s constant of rank 4 cannot change its layout",
-                        value_at(builder, value)->name, ood_type_name(tensor->type));
-    char key[32];
-    snprintf(key, sizeof key, "value %u nhwc", (unsigned)value);
-    struct constant_layout context = { tensor, transpose_to(&tensor->shape, layout) };
-    const void *memory = ood_builder_weights(builder, NULL, key, tensor->count * sizeof(float), fill_constant, &context, err);
+    char key[64];
+    snprintf(key, sizeof key, "value %u %s %zu", (unsigned)value, turned ? "nhwc" : "plain", batch ? builder->plan->batch : 0);
+    const struct transpose transpose = turned ? transpose_to(&tensor->shape, layout, tensor->type) : (struct transpose){ 0 };
+    const struct constant_form context = { tensor, turned ? &transpose : NULL, builder->plan->batch };
+    const void *memory = ood_builder_weights(builder, NULL, key, tensor->count * ood_type_size(tensor->type), fill_constant, &context, err);
     if (memory == NULL)
         return false;
     *out = (struct ood_operand){ OOD_NONE, memory };

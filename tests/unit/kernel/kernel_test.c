@@ -1,5 +1,6 @@
 /* Every version of the kernels that this CPU runs, against plain loops in double; bits independent of batch and place. */
 #include "check.h"
+#include "functions.h"
 
 #include <math.h>
 
@@ -48,17 +49,6 @@ static bool same_bits(const float *a, const float *b, size_t n)
 }
 
 /* ---- references ---- */
-
-static double step_reference(const struct ood_unary_step *step, double x)
-{
-    switch (step->function) {
-    case OOD_UNARY_RELU: return x > 0 ? x : 0;
-    case OOD_UNARY_LEAKY_RELU: return x < 0 ? (double)step->alpha * x : x;
-    case OOD_UNARY_CLIP: return fmin(fmax(x, (double)step->alpha), (double)step->beta);
-    case OOD_UNARY_SIGMOID: break;
-    }
-    return 1 / (1 + exp(-x));
-}
 
 static double steps_reference(const struct ood_unary_step *steps, size_t count, double x)
 {

@@ -1,5 +1,6 @@
 /* The Winograd convolution in every version that this CPU runs, against the direct sum in double. Sources, destinations and
  * scratch memory end (or begin) at a page that must not be touched. */
+#include "functions.h"
 #include "guarded.h"
 
 #include <math.h>
@@ -16,17 +17,6 @@ static void fill_random(float *at, size_t n, struct ood_random *random, double s
 }
 
 /* ---- the reference ---- */
-
-static double step_reference(const struct ood_unary_step *step, double x)
-{
-    switch (step->function) {
-    case OOD_UNARY_RELU: return x > 0 ? x : 0;
-    case OOD_UNARY_LEAKY_RELU: return x < 0 ? (double)step->alpha * x : x;
-    case OOD_UNARY_CLIP: return fmin(fmax(x, (double)step->alpha), (double)step->beta);
-    case OOD_UNARY_SIGMOID: break;
-    }
-    return 1 / (1 + exp(-x));
-}
 
 static size_t rows_of(const struct ood_winograd_shape *s) { return s->height + s->pad_top + s->pad_bottom - 2; }
 static size_t columns_of(const struct ood_winograd_shape *s) { return s->width + s->pad_left + s->pad_right - 2; }

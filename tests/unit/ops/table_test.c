@@ -3,6 +3,8 @@
 #include "check.h"
 #include "ops/ops.h"
 
+enum { OPSETS = 17 };
+
 static void rows_are_sorted(void **state)
 {
     (void)state;
@@ -11,11 +13,21 @@ static void rows_are_sorted(void **state)
             fail_msg("%s stands before %s", ood_op_table[i - 1]->name, ood_op_table[i]->name);
 }
 
+/* The last opset that knows the operator: 0 in `until` means the newest. */
+static int last_opset(const char *name)
+{
+    int last = 0;
+    for (size_t i = 0; ood_op_table[i] != NULL; i++)
+        if (strcmp(ood_op_table[i]->name, name) == 0 && (ood_op_table[i]->until == 0 || ood_op_table[i]->until > last))
+            last = ood_op_table[i]->until == 0 ? OPSETS : ood_op_table[i]->until;
+    return last;
+}
+
 static void each_opset_has_one_row(void **state)
 {
     (void)state;
     for (size_t i = 0; ood_op_table[i] != NULL; i++)
-        for (int opset = ood_op_table[i]->since > 7 ? ood_op_table[i]->since : 7; opset <= 17; opset++) {
+        for (int opset = ood_op_table[i]->since > 7 ? ood_op_table[i]->since : 7; opset <= last_opset(ood_op_table[i]->name); opset++) {
             const char *name = ood_op_table[i]->name;
             size_t rows = 0;
             for (size_t k = 0; ood_op_table[k] != NULL; k++)
@@ -62,7 +74,7 @@ static void page_has_the_same_names(void **state)
     size_t lines = 0;
     for (const char *line = strstr((const char *)page.data, "\n|---"); (line = strstr(line + 1, "\n| ")) != NULL; lines++) {
         snprintf(name, sizeof name, "%.*s", (int)strcspn(line + 3, " "), line + 3);
-        if (ood_op_find(ood_op_table, name, 17) == NULL)
+        if (last_opset(name) == 0)
             fail_msg("docs/OPERATORS.md names %s, the table does not", name);
     }
     assert_true(lines > 30);
