@@ -160,9 +160,10 @@ static void question_row(const void *state, void *const *memory, size_t y, const
     for (size_t i = 0; i < n; i++) {
         const size_t x = at[0] + i * strides[0];
         const float number = s->question == IS_FALSE ? 0 : ((const float *)memory[1])[x];
-        out[i] = s->question == IS_FALSE ? ((const unsigned char *)memory[1])[x] == 0
-                 : s->question == IS_NAN ? isnan(number)
-                                         : isinf(number) && (number < 0 ? s->negative : s->positive);
+        const bool answer = s->question == IS_FALSE ? ((const unsigned char *)memory[1])[x] == 0
+                            : s->question == IS_NAN ? isnan(number) != 0
+                                                    : isinf(number) != 0 && (number < 0 ? s->negative : s->positive);
+        out[i] = answer;
     }
 }
 
