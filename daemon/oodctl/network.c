@@ -68,7 +68,7 @@ struct ood_model *ctl_network_compile(const struct ctl_network *network, size_t 
 {
     const struct ood_bundle *bundle = network->bundle;
     struct ood_model_options options = {
-        .operators = ood_op_table, .input_shape = network->input_shape, .batch = batch, .only_batch = up_to ? 0 : (int64_t)batch,
+        .operators = ood_op_table, .input_shape = network->input_shape, .batch = batch, .one_plan = !up_to,
         .convolution = convolution == OOD_CONVOLUTION_AUTO && bundle != NULL ? bundle->convolution : convolution,
         .logits = bundle != NULL ? bundle->logits_tap : NULL, .features = bundle != NULL ? bundle->features_tap : NULL,
     };
@@ -80,6 +80,11 @@ struct ood_model *ctl_network_compile(const struct ctl_network *network, size_t 
         model = ood_model_new(network->onnx, &options, &second);
         if (model != NULL && why != NULL)
             *why = first;
+    }
+    if (model == NULL && !up_to) {               /* shape arithmetic may allow just one batch */
+        struct ood_error third = { 0 };
+        options.only_batch = (int64_t)batch;
+        model = ood_model_new(network->onnx, &options, &third);
     }
     if (model == NULL) {
         *err = first;

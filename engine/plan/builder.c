@@ -8,7 +8,7 @@
 /* ---- asking ---- */
 
 const struct ood_graph *ood_builder_graph(const struct ood_builder *builder) { return builder->model->graph; }
-size_t ood_builder_batch(const struct ood_builder *builder) { return builder->plan->batch; }
+size_t ood_builder_batch(const struct ood_builder *builder) { return builder->batch; }
 const struct ood_kernels *ood_builder_kernels(const struct ood_builder *builder) { return builder->model->kernels; }
 enum ood_convolution ood_builder_convolution(const struct ood_builder *builder) { return builder->model->convolution; }
 
@@ -19,7 +19,7 @@ static const struct ood_value *value_at(const struct ood_builder *builder, uint3
 
 struct ood_shape ood_builder_shape(const struct ood_builder *builder, uint32_t value)
 {
-    return ood_shape_bind(&value_at(builder, value)->shape, builder->plan->batch);
+    return ood_shape_bind(&value_at(builder, value)->shape, builder->batch);
 }
 
 const struct ood_tensor *ood_builder_constant(const struct ood_builder *builder, uint32_t value)

@@ -34,10 +34,16 @@ struct ood_buffer {
     uint32_t last_reader;                    /* node index after which no value in it is read; OOD_NONE: an output, an input */
 };
 
+/* One picture's part of a value, moved between the memory of all pictures and that of the one under way. */
+struct ood_piece_move { struct ood_operand from, to; size_t bytes; };
+
 struct ood_plan {
     size_t batch;
     struct ood_step *steps;
     size_t step_count, step_capacity;
+    size_t piece_steps;                      /* the first steps, which run for one picture at a time; 0: none do */
+    struct ood_piece_move *moves;            /* in before each picture's, all but the last, which goes out behind them */
+    size_t move_count, move_capacity;
     struct ood_buffer *buffers;
     size_t buffer_count, buffer_capacity;
     struct ood_operand *inputs, *outputs;    /* of the model, in order */
@@ -60,6 +66,7 @@ struct ood_model {
     size_t output_count;
     const struct ood_kernels *kernels;
     enum ood_convolution convolution;
+    size_t piece_bytes;
     dnnl_engine_t engine;
     struct ood_plan *plans;                  /* ascending batch */
     size_t plan_count, plan_capacity;
@@ -78,6 +85,7 @@ struct ood_placed {
 struct ood_builder {
     struct ood_model *model;
     struct ood_plan *plan;
+    size_t batch;                            /* of the step being built: the plan's, or 1 where pictures go one by one */
     struct ood_placed *placed;               /* [value_count] */
     const uint32_t *last_reader;             /* [value_count]: node index, OOD_NONE for outputs */
     uint32_t node_index;                     /* being lowered */
@@ -95,6 +103,16 @@ bool ood_builder_pool_output(struct ood_builder *builder, uint32_t value, struct
  * are constants of the file. */
 struct ood_model *ood_model_for_training(const struct ood_bytes *onnx, const struct ood_model_options *options, bool **initialiser,
                                          struct ood_error *err) OOD_MUST_CHECK;
+
+/* ---- pictures one by one: plan/pieces.c ---- */
+
+/* The node before which pictures go through one by one, and the one value that it and those behind it read; *cut 0: none. Sizes of
+ * one picture decide, so all plans of a model agree. False: no memory. */
+bool ood_pieces_cut(const struct ood_model *model, uint32_t *cut, uint32_t *value, struct ood_error *err) OOD_MUST_CHECK;
+/* An input: the memory of all pictures. */
+bool ood_pieces_input(struct ood_builder *builder, uint32_t value, struct ood_operand *whole, struct ood_error *err) OOD_MUST_CHECK;
+/* From here on the whole batch. */
+bool ood_pieces_end(struct ood_builder *builder, uint32_t value, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Frees what a step holds. */
 void ood_step_clear(struct ood_step *step);

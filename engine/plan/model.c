@@ -102,11 +102,12 @@ bool ood_builder_pool_output(struct ood_builder *builder, uint32_t value, struct
     return ood_builder_add(builder, &step, err);
 }
 
-static bool place_inputs(struct ood_builder *builder, struct ood_error *err)
+static bool place_inputs(struct ood_builder *builder, bool pieces, struct ood_error *err)
 {
     const struct ood_graph *graph = builder->model->graph;
     for (size_t i = 0; i < graph->input_count; i++)
-        if (!ood_builder_output(builder, graph->inputs[i], OOD_PLAIN, &builder->plan->inputs[i], err))
+        if (pieces ? !ood_pieces_input(builder, graph->inputs[i], &builder->plan->inputs[i], err)
+                   : !ood_builder_output(builder, graph->inputs[i], OOD_PLAIN, &builder->plan->inputs[i], err))
             return false;
     return true;
 }
@@ -148,20 +149,26 @@ bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err
         return false;
     struct ood_plan *plan = &model->plans[model->plan_count++];
     *plan = (struct ood_plan){ .batch = batch };
-    struct ood_builder builder = { .model = model, .plan = plan };
+    struct ood_builder builder = { .model = model, .plan = plan, .batch = batch };
     bool done = false;
+    uint32_t cut = 0, at_cut = OOD_NONE;
     uint32_t *last_reader = find_last_readers(model, err);
     builder.placed = ood_new_array(struct ood_placed, graph->value_count, err);
     plan->inputs = ood_new_array(struct ood_operand, graph->input_count, err);
     plan->outputs = ood_new_array(struct ood_operand, model->output_count, err);
     builder.last_reader = last_reader;
     if (last_reader == NULL || builder.placed == NULL || plan->inputs == NULL || plan->outputs == NULL ||
-        !place_inputs(&builder, err))
+        (batch > 1 && !ood_pieces_cut(model, &cut, &at_cut, err)))
+        goto out;
+    builder.batch = cut > 0 ? 1 : batch;
+    if (!place_inputs(&builder, cut > 0, err))
         goto out;
     for (size_t n = 0; n < graph->node_count; n++) {
         if (graph->nodes[n].dead)
             continue;
         builder.node_index = (uint32_t)n;
+        if (cut > 0 && n == cut && !ood_pieces_end(&builder, at_cut, err))
+            goto out;
         if (!graph->nodes[n].op->lower(&builder, &graph->nodes[n], err))
             goto out;
     }
@@ -188,6 +195,7 @@ void ood_plan_clear(struct ood_plan *plan)
     ood_free(plan->buffers);
     ood_free(plan->inputs);
     ood_free(plan->outputs);
+    ood_free(plan->moves);
 }
 
 /* What waits in a queue is any number: up to here each has a plan, since seven pictures in one run are an eighth faster than in
@@ -201,7 +209,7 @@ static bool build_plans(struct ood_model *model, const struct ood_model_options 
     if (options->only_batch > 0)
         return ood_plan_build(model, (size_t)options->only_batch, err);
     size_t most = options->batch == 0 ? 8 : options->batch;
-    for (size_t batch = 1; batch < most; batch += batch < EVERY_BATCH ? 1 : batch)
+    for (size_t batch = options->one_plan ? most : 1; batch < most; batch += batch < EVERY_BATCH ? 1 : batch)
         if (!ood_plan_build(model, batch, err))
             return false;
     return ood_plan_build(model, most, err);
@@ -258,6 +266,9 @@ static size_t count_parameters(const struct ood_graph *graph)
 
 /* ---- models ---- */
 
+/* A map of one picture that eight of push out of the caches. */
+#define PIECE_BYTES ((size_t)1 << 20)
+
 static bool compile(struct ood_model *model, const struct ood_bytes *onnx, const struct ood_model_options *options,
                     struct ood_error *err)
 {
@@ -287,6 +298,7 @@ struct ood_model *ood_model_new(const struct ood_bytes *onnx, const struct ood_m
     atomic_init(&model->references, 1);
     model->kernels = ood_kernels_choose();
     model->convolution = options->convolution;
+    model->piece_bytes = options->piece_bytes == 0 ? PIECE_BYTES : options->piece_bytes;
     int threads = omp_get_max_threads();
     omp_set_num_threads(1);              /* primitives remember the team they were made for */
     bool done = compile(model, onnx, options, err);
@@ -409,9 +421,10 @@ struct ood_step_info ood_model_step(const struct ood_model *model, size_t batch,
 {
     const struct ood_plan *plan = plan_for(model, batch);
     const struct ood_step *step = &plan->steps[i];
+    const size_t times = i < plan->piece_steps ? plan->batch : 1;
     struct ood_step_info info = { .node = step->node != NULL ? step->node->name : "", .kernel = step->kernel,
-                                  .op = step->node != NULL ? step->node->op->name : "", .flops = step->flops,
-                                  .bytes = step->bytes, .slow = step->slow };
+                                  .op = step->node != NULL ? step->node->op->name : "", .flops = step->flops * (double)times,
+                                  .bytes = step->bytes * times, .slow = step->slow };
     if (step->value != OOD_NONE)
         info.output = ood_shape_bind(&model->graph->values[step->value].shape, plan->batch);
     return info;

@@ -483,7 +483,7 @@ struct ood_tape *ood_tape_new(const struct ood_bytes *onnx, const struct ood_tap
     tape->last_reader = ood_new_array(uint32_t, values, err);
     tape->wanted = ood_new_array(bool, values, err);
     tape->gradients = ood_new_array(struct ood_tape_gradient, values, err);
-    tape->builder = (struct ood_builder){ .model = tape->model, .plan = &tape->plan, .last_reader = tape->last_reader };
+    tape->builder = (struct ood_builder){ .model = tape->model, .plan = &tape->plan, .batch = tape->plan.batch, .last_reader = tape->last_reader };
     tape->builder.placed = ood_new_array(struct ood_placed, values, err);
     if (tape->last_reader == NULL || tape->wanted == NULL || tape->gradients == NULL || tape->builder.placed == NULL)
         goto fail;
