@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "detect/detect.h"
 #include "picture/picture.h"
 #include "score/score.h"
 
@@ -21,6 +22,7 @@ struct ood_bundle {
     bool beta_from_outliers;
     enum ood_convolution convolution;        /* section "engine"; DIRECT until a Winograd kernel was checked */
     double largest_difference;               /* NAN: not checked */
+    struct ood_detector *detector;           /* section "detector"; NULL: a classifier's bundle */
     char *provenance;                        /* the JSON object as text, kept verbatim (compact, sorted) */
     struct ood_bytes onnx;                   /* the network's file */
     /* Self-test: preprocessed inputs [n][floats] and what they must score on load. */
@@ -38,6 +40,23 @@ struct ood_bundle *ood_bundle_read(const char *folder, struct ood_error *err) OO
 /* Writes atomically; sets bundle->version. The judge is prepared; provenance NULL is {}. What the reader would refuse is
  * refused here with the same sentence, before a file is touched. The same content gives the same bytes. */
 bool ood_bundle_write(struct ood_bundle *bundle, const char *folder, struct ood_error *err) OOD_MUST_CHECK;
+
+/* ---- a detector's declaration, as `oodctl fit --detector` takes it ---- */
+
+/* {"input":{…},"detector":{…}} as in model.json, where members that have usual values may be left out. Tensors may be named "#0",
+ * "#1", …: the network's outputs (its inputs, in "input") in their order; classes 0 and no maps: found from the network. Zero it
+ * first; freed by ood_declaration_clear. */
+struct ood_declaration {
+    struct ood_preprocess input;
+    char *input_tensor;
+    struct ood_detector detector;
+};
+bool ood_declaration_read(const struct ood_bytes *text, struct ood_declaration *out, struct ood_error *err) OOD_MUST_CHECK;
+void ood_declaration_clear(struct ood_declaration *declaration);
+
+/* The declarations that come with the library: text of preset `name`, or NULL; and the name of preset i, or NULL at the end. */
+const char *ood_declaration_preset(const char *name);
+const char *ood_declaration_preset_name(size_t i);
 
 /* NULL is fine. */
 void ood_bundle_free(struct ood_bundle *bundle);

@@ -38,6 +38,9 @@ struct bundle_fields { const json_t *object; const char *section; };
 /* Opens root's member `section` (or root itself: NULL), which must be an object with no member but those of `known`. */
 bool bundle_fields_open(struct bundle_fields *fields, const json_t *root, const char *section, const char *const *known,
                         struct ood_error *err) OOD_MUST_CHECK;
+/* The same for an object at hand; `section` is its name in sentences and must stay. */
+bool bundle_fields_of(struct bundle_fields *fields, const json_t *object, const char *section, const char *const *known,
+                      struct ood_error *err) OOD_MUST_CHECK;
 bool bundle_field_number(const struct bundle_fields *fields, const char *key, double least, double most, double *out,
                          struct ood_error *err) OOD_MUST_CHECK;
 /* null is `absent`. */
@@ -68,6 +71,14 @@ void bundle_seal_set(char *model, size_t size);
 /* The file's bytes against model.json's "files". Errors begin with the name. */
 bool bundle_hash_check(const json_t *model, const char *name, const struct ood_bytes *bytes,
                        struct ood_error *err) OOD_MUST_CHECK;
+
+/* root's member "input" (input.c); *tensor is the JSON value's memory. */
+bool bundle_parse_input(const json_t *root, struct ood_preprocess *out, const char **tensor, struct ood_error *err) OOD_MUST_CHECK;
+
+/* root's member "detector" (detector.c): every member there and of its type; ood_detector_check is the caller's. *out is zeroed
+ * before, and freed by ood_detector_clear also on failure. */
+bool bundle_parse_detector(const json_t *root, struct ood_detector *out, struct ood_error *err) OOD_MUST_CHECK;
+json_t *bundle_detector_json(const struct ood_detector *detector);       /* NULL: a name is not UTF-8, or out of memory */
 
 /* All of a bundle but its onnx bytes and version. Errors begin with the file's name. */
 struct ood_bundle *bundle_parse(const json_t *model, const struct ood_bytes *prototypes, const struct ood_bytes *selftest,

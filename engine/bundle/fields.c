@@ -20,18 +20,9 @@ bool bundle_field_fail(const struct bundle_fields *fields, const char *key, cons
     return ood_fail(err, OOD_INVALID, "%s: found %s, expected %s", place, found, expected);
 }
 
-bool bundle_fields_open(struct bundle_fields *fields, const json_t *root, const char *section, const char *const *known,
-                        struct ood_error *err)
+bool bundle_fields_of(struct bundle_fields *fields, const json_t *object, const char *section, const char *const *known,
+                      struct ood_error *err)
 {
-    struct bundle_fields top = { root, NULL };
-    const json_t *object = section == NULL ? root : json_object_get(root, section);
-    if (!json_is_object(object) && section != NULL)
-        return bundle_field_fail(&top, section, "an object", err);
-    if (!json_is_object(object)) {
-        char found[BUNDLE_FOUND_TEXT];
-        bundle_json_found(object, found);
-        return ood_fail(err, OOD_INVALID, "found %s, expected an object", found);
-    }
     struct bundle_fields opened = { object, section };
     for (void *at = json_object_iter((json_t *)object); at != NULL; at = json_object_iter_next((json_t *)object, at)) {
         const char *key = json_object_iter_key(at);
@@ -48,6 +39,21 @@ bool bundle_fields_open(struct bundle_fields *fields, const json_t *root, const 
     }
     *fields = opened;
     return true;
+}
+
+bool bundle_fields_open(struct bundle_fields *fields, const json_t *root, const char *section, const char *const *known,
+                        struct ood_error *err)
+{
+    struct bundle_fields top = { root, NULL };
+    const json_t *object = section == NULL ? root : json_object_get(root, section);
+    if (!json_is_object(object) && section != NULL)
+        return bundle_field_fail(&top, section, "an object", err);
+    if (!json_is_object(object)) {
+        char found[BUNDLE_FOUND_TEXT];
+        bundle_json_found(object, found);
+        return ood_fail(err, OOD_INVALID, "found %s, expected an object", found);
+    }
+    return bundle_fields_of(fields, object, section, known, err);
 }
 
 /* "a number", "a number, 0 to 1" … */

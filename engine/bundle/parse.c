@@ -7,7 +7,6 @@
 #include "bundle/safetensors.h"
 
 #define HUGE_NUMBER 1e100        /* beyond any energy; keeps sums finite */
-#define HUGE_FLOAT 1e30
 
 static bool parse_name(const struct bundle_fields *top, struct ood_bundle *bundle, struct ood_error *err)
 {
@@ -42,63 +41,6 @@ static bool parse_labels(const struct bundle_fields *top, struct ood_bundle *bun
             return false;
     }
     return true;
-}
-
-/* ---- input ---- */
-
-static bool parse_fill(const struct bundle_fields *input, unsigned char fill[3], struct ood_error *err)
-{
-    float values[3];
-    if (!bundle_field_floats(input, "fill", 3, 0, 255, values, err))
-        return false;
-    for (size_t c = 0; c < 3; c++) {
-        if (values[c] != floorf(values[c]))
-            return bundle_field_fail(input, "fill", "whole numbers from 0 to 255", err);
-        fill[c] = (unsigned char)values[c];
-    }
-    return true;
-}
-
-static bool parse_scaling(const struct bundle_fields *input, struct ood_preprocess *out, struct ood_error *err)
-{
-    double scale;
-    size_t channels = out->channels == OOD_CHANNELS_GREY ? 1 : 3;
-    if (!bundle_field_number(input, "scale", 1e-30, HUGE_FLOAT, &scale, err) ||
-        !bundle_field_floats(input, "mean", channels, -HUGE_FLOAT, HUGE_FLOAT, out->mean, err) ||
-        !bundle_field_floats(input, "std", channels, 1e-30, HUGE_FLOAT, out->std, err))
-        return false;
-    out->scale = (float)scale;
-    return true;
-}
-
-static bool parse_input(const json_t *model, struct ood_bundle *bundle, struct ood_error *err)
-{
-    static const char *const known[] = { "tensor", "width", "height", "channels", "layout", "resize", "resize_to", "filter",
-                                         "crop", "fill", "scale", "mean", "std", NULL };
-    struct bundle_fields input;
-    struct ood_preprocess *out = &bundle->input;
-    const char *tensor, *channels, *layout, *resize, *filter, *crop;
-    if (!bundle_fields_open(&input, model, "input", known, err) || !bundle_field_text(&input, "tensor", &tensor, err) ||
-        !bundle_field_size(&input, "width", 1, 16384, &out->width, err) ||
-        !bundle_field_size(&input, "height", 1, 16384, &out->height, err) ||
-        !bundle_field_text(&input, "channels", &channels, err) || !bundle_field_text(&input, "layout", &layout, err) ||
-        !bundle_field_text(&input, "resize", &resize, err) ||
-        !bundle_field_size(&input, "resize_to", 0, 65536, &out->resize_to, err) ||
-        !bundle_field_text(&input, "filter", &filter, err) || !bundle_field_text(&input, "crop", &crop, err))
-        return false;
-    if (!ood_channels_parse(channels, &out->channels))
-        return bundle_field_fail(&input, "channels", "rgb, bgr or grey", err);
-    if (!ood_input_layout_parse(layout, &out->layout))
-        return bundle_field_fail(&input, "layout", "nchw or nhwc", err);
-    if (!ood_resize_parse(resize, &out->resize))
-        return bundle_field_fail(&input, "resize", "short_side, exact or letterbox", err);
-    if (!ood_filter_parse(filter, &out->filter))
-        return bundle_field_fail(&input, "filter", "bilinear or bicubic", err);
-    if (strcmp(crop, "center") != 0)
-        return bundle_field_fail(&input, "crop", "center", err);
-    if (!parse_fill(&input, out->fill, err) || !parse_scaling(&input, out, err))
-        return false;
-    return (bundle->input_tensor = ood_strdup(tensor, err)) != NULL;
 }
 
 /* ---- taps, score, decision, engine, provenance ---- */
@@ -183,6 +125,31 @@ static bool parse_engine(const json_t *model, struct ood_bundle *bundle, struct 
     return true;
 }
 
+static bool parse_detector(const json_t *model, struct ood_bundle *bundle, struct ood_error *err)
+{
+    if (json_object_get(model, "detector") == NULL)
+        return true;
+    struct ood_detector *detector = bundle->detector = ood_new(struct ood_detector, err);
+    if (detector == NULL || !bundle_parse_detector(model, detector, err))
+        return false;
+    if (!ood_detector_check(detector, err))
+        return ood_error_prefix(err, "detector");
+    if (detector->classes != bundle->classes)
+        return ood_fail(err, OOD_INVALID, "detector.classes: found %zu, expected %zu, as labels has", detector->classes, bundle->classes);
+    const struct { const char *name, *found, *expected; } taps[] = {
+        { "logits", bundle->logits_tap, detector->levels[0].logits.tensor != NULL ? detector->levels[0].logits.tensor
+                                                                                   : detector->levels[0].classes.tensor },
+        { "features", bundle->features_tap, detector->maps[0] },
+    };
+    for (size_t i = 0; i < 2; i++)
+        if (strcmp(taps[i].found, taps[i].expected) != 0)
+            return ood_fail(err, OOD_INVALID, "taps.%s: found \"%.80s\", expected \"%.80s\", the first that the detector reads", taps[i].name,
+                            taps[i].found, taps[i].expected);
+    bundle->judge.energy_form = ood_detector_energy(detector);
+    bundle->judge.classes_may_lack = true;
+    return true;
+}
+
 static bool parse_provenance(const struct bundle_fields *top, struct ood_bundle *bundle, struct ood_error *err)
 {
     const json_t *provenance = json_object_get(top->object, "provenance");
@@ -203,12 +170,12 @@ static bool parse_model(const json_t *model, struct ood_bundle *bundle, struct s
     if (schema != OOD_BUNDLE_SCHEMA)
         return ood_fail(err, OOD_UNSUPPORTED, "schema: found %zu, expected %d, the only one this version reads", schema,
                         OOD_BUNDLE_SCHEMA);
-    if (json_object_get(model, "detector") != NULL)
-        return ood_fail(err, OOD_UNSUPPORTED, "detector: found a detector's bundle, which this version does not read");
+    const char *tensor;
     return bundle_fields_open(&top, model, NULL, known, err) && parse_name(&top, bundle, err) &&
-           parse_labels(&top, bundle, err) && parse_input(model, bundle, err) && parse_taps(model, bundle, err) &&
+           parse_labels(&top, bundle, err) && bundle_parse_input(model, &bundle->input, &tensor, err) &&
+           (bundle->input_tensor = ood_strdup(tensor, err)) != NULL && parse_taps(model, bundle, err) &&
            parse_score(model, bundle, err) && parse_decision(model, &bundle->judge, stated, err) &&
-           parse_engine(model, bundle, err) && parse_provenance(&top, bundle, err);
+           parse_engine(model, bundle, err) && parse_detector(model, bundle, err) && parse_provenance(&top, bundle, err);
 }
 
 /* ---- tensors ---- */
@@ -342,6 +309,9 @@ void ood_bundle_free(struct ood_bundle *bundle)
     ood_free(bundle->logits_tap);
     ood_free(bundle->features_tap);
     ood_judge_clear(&bundle->judge);
+    if (bundle->detector != NULL)
+        ood_detector_clear(bundle->detector);
+    ood_free(bundle->detector);
     ood_free(bundle->provenance);
     ood_bytes_free(&bundle->onnx);
     ood_free(bundle->selftest_inputs);

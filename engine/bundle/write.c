@@ -116,6 +116,10 @@ static json_t *describe(const struct ood_bundle *bundle, const struct ood_bytes 
                       "taps", "logits", bundle->logits_tap, "features", bundle->features_tap, "score", score_of(bundle),
                       "decision", decision_of(&bundle->judge), "engine", engine_of(bundle), "provenance", provenance,
                       "files", files_of(&bundle->onnx, prototypes, selftest));
+    if (model != NULL && bundle->detector != NULL && json_object_set_new(model, "detector", bundle_detector_json(bundle->detector)) != 0) {
+        json_decref(model);
+        model = NULL;
+    }
     if (model == NULL)
         ood_fail(err, OOD_INVALID, "a name is not UTF-8, or out of memory");
 out:

@@ -5,8 +5,8 @@
 
 static const char *const channels_names[] = { "rgb", "bgr", "grey" };
 static const char *const layout_names[] = { "nchw", "nhwc" };
-static const char *const resize_names[] = { "short_side", "exact", "letterbox" };
-static const char *const filter_names[] = { "bilinear", "bicubic" };
+static const char *const resize_names[] = { "short_side", "exact", "letterbox", "letterbox_floor", "letterbox_corner" };
+static const char *const filter_names[] = { "bilinear", "bicubic", "opencv_bilinear" };
 
 #define COUNT(names) (sizeof(names) / sizeof(names)[0])
 

@@ -47,8 +47,11 @@ enum ood_channels { OOD_CHANNELS_RGB, OOD_CHANNELS_BGR, OOD_CHANNELS_GREY };    
 enum ood_input_layout { OOD_INPUT_NCHW, OOD_INPUT_NHWC };
 enum ood_resize { OOD_RESIZE_SHORT_SIDE,     /* as torchvision's Resize(int) and CenterCrop, aspect kept */
                   OOD_RESIZE_EXACT,          /* both sides, aspect lost */
-                  OOD_RESIZE_LETTERBOX };    /* fit inside, centred, the rest filled with fill */
-enum ood_filter { OOD_FILTER_BILINEAR, OOD_FILTER_BICUBIC };     /* antialiased when shrinking, as Pillow's */
+                  OOD_RESIZE_LETTERBOX,      /* fit inside, centred, the rest filled with fill */
+                  OOD_RESIZE_LETTERBOX_FLOOR,        /* the same, sides rounded down */
+                  OOD_RESIZE_LETTERBOX_CORNER };     /* fit inside, at the top left, sides rounded down */
+enum ood_filter { OOD_FILTER_BILINEAR, OOD_FILTER_BICUBIC,       /* antialiased when shrinking, as Pillow's */
+                  OOD_FILTER_OPENCV_BILINEAR };      /* OpenCV's INTER_LINEAR on bytes: two taps a direction, never antialiased */
 
 /* The bundle's "input" section: picture to tensor. value = (pixel · scale − mean[c]) / std[c] in float32, channel order as
  * named. The picture is resized as RGB, then cropped, then made grey if grey is wanted.
@@ -59,7 +62,8 @@ enum ood_filter { OOD_FILTER_BILINEAR, OOD_FILTER_BICUBIC };     /* antialiased 
  *                              same as resize_to = width)
  *     the crop begins at (W − width)/2, (H − height)/2, halves rounded to even
  * LETTERBOX: r = min(width/w, height/h); W = w·r, H = h·r rounded (halves to even), at least 1; placed at (width − W)/2,
- * (height − H)/2 rounded down. */
+ * (height − H)/2 rounded down. LETTERBOX_FLOOR: the fitting side is the input's own, the other width·h/w or height·w/h rounded
+ * down (NanoDet's). LETTERBOX_CORNER: W = w·r, H = h·r in double, rounded down; placed at 0, 0 (YOLOX's). */
 struct ood_preprocess {
     size_t width, height;                    /* of the network's input, 1 … OOD_INPUT_SIDE */
     enum ood_channels channels;
@@ -117,6 +121,18 @@ bool ood_picture_load(const void *bytes, size_t size, uint64_t pixel_limit, cons
                       struct ood_workspace *workspace, float *out, struct ood_verdict *warnings,
                       struct ood_error *err) OOD_MUST_CHECK;
 
+/* How a picture lies in the network's input: column x of the input is column (x − left)·scale_x of the picture. */
+struct ood_placement {
+    size_t width, height;                    /* of the upright picture */
+    double left, top;                        /* below 0 where a crop begins inside the picture */
+    double scale_x, scale_y;                 /* pixels of the picture a pixel of the input */
+};
+
+/* ood_picture_load that also tells the placement. */
+bool ood_picture_load_placed(const void *bytes, size_t size, uint64_t pixel_limit, const struct ood_preprocess *preprocess,
+                             struct ood_workspace *workspace, float *out, struct ood_verdict *warnings,
+                             struct ood_placement *placement, struct ood_error *err) OOD_MUST_CHECK;
+
 /* ---- boxes: parts of one decoded picture ---- */
 
 /* Sides of the upright picture, out of its header: nothing is decoded. Errors: those of ood_picture_decode. */
@@ -142,7 +158,8 @@ bool ood_preprocess_resize(const struct ood_preprocess *preprocess, const struct
 bool ood_preprocess_normalise(const struct ood_preprocess *preprocess, const unsigned char *rgb, struct ood_workspace *workspace,
                               float *out, struct ood_error *err) OOD_MUST_CHECK;
 
-/* Pixels already decoded (for tests and crops). Sides and area out of range: OOD_INVALID. */
+/* Pixels already decoded (for tests and crops). Sides and area out of range: OOD_INVALID. OpenCV's filter, which never looks
+ * at a neighbourhood, takes an area of whole pixels only. */
 bool ood_preprocess_apply(const struct ood_preprocess *preprocess, const struct ood_picture *picture,
                           struct ood_workspace *workspace, float *out, struct ood_error *err) OOD_MUST_CHECK;
 

@@ -76,6 +76,8 @@ struct resample {
     size_t out_stride;                   /* bytes */
 };
 bool ood_resample(const struct resample *job, struct ood_workspace *workspace, struct ood_error *err) OOD_MUST_CHECK;
+/* Its branch for OpenCV's filter (resize_opencv.c). A box that is not of whole pixels: OOD_INVALID. */
+bool ood_resample_opencv(const struct resample *job, struct ood_workspace *workspace, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Bytes to values of the network's input: [height][width][3] with stride bytes a row. */
 bool ood_normalise(const struct ood_preprocess *preprocess, const unsigned char *rgb, size_t stride,

@@ -51,6 +51,8 @@ static size_t rounded_side(double side)
     return rounded < 1 ? 1 : (size_t)rounded;
 }
 
+static size_t at_least_1(uint64_t side) { return side < 1 ? 1 : (size_t)side; }
+
 /* picture_* are the original's sides, at most OOD_PICTURE_SIDE, so that no product overflows. */
 static struct geometry geometry_of(const struct ood_preprocess *preprocess, size_t picture_width, size_t picture_height)
 {
@@ -70,6 +72,16 @@ static struct geometry geometry_of(const struct ood_preprocess *preprocess, size
         g.height = g.kept_height = rounded_side((double)h * ratio);
         g.left = (width - g.width) / 2;
         g.top = (height - g.height) / 2;
+    } else if (preprocess->resize == OOD_RESIZE_LETTERBOX_FLOOR) {
+        bool across = (uint64_t)width * h <= (uint64_t)height * w;       /* the widths fit */
+        g.width = g.kept_width = across ? width : at_least_1((uint64_t)height * w / h);
+        g.height = g.kept_height = across ? at_least_1((uint64_t)width * h / w) : height;
+        g.left = (width - g.width) / 2;
+        g.top = (height - g.height) / 2;
+    } else if (preprocess->resize == OOD_RESIZE_LETTERBOX_CORNER) {
+        double ratio = fmin((double)width / (double)w, (double)height / (double)h);
+        g.width = g.kept_width = at_least_1((uint64_t)((double)w * ratio));
+        g.height = g.kept_height = at_least_1((uint64_t)((double)h * ratio));
     }
     return g;
 }
@@ -182,19 +194,35 @@ void ood_workspace_trim(struct ood_workspace *workspace)
     drop_if_large(&workspace->turned, &workspace->turned_capacity);
 }
 
-bool ood_picture_load(const void *bytes, size_t size, uint64_t pixel_limit, const struct ood_preprocess *preprocess,
-                      struct ood_workspace *workspace, float *out, struct ood_verdict *warnings, struct ood_error *err)
+bool ood_picture_load_placed(const void *bytes, size_t size, uint64_t pixel_limit, const struct ood_preprocess *preprocess,
+                             struct ood_workspace *workspace, float *out, struct ood_verdict *warnings,
+                             struct ood_placement *placement, struct ood_error *err)
 {
     struct picture_header header;
     struct ood_picture picture = { 0 };
     if (!ood_preprocess_check(preprocess, err) ||
         !ood_picture_header(bytes, size, pixel_limit, workspace, &header, err))
         return false;
-    struct geometry g = geometry_of(preprocess, header_upright_width(&header), header_upright_height(&header));
-    bool ok = ood_picture_read(bytes, size, &header, g.width * 2, g.height * 2, workspace, &picture, err) &&
+    size_t width = header_upright_width(&header), height = header_upright_height(&header);
+    struct geometry g = geometry_of(preprocess, width, height);
+    /* OpenCV's filter picks single pixels: those of a smaller decode would be others. */
+    bool scaled = preprocess->filter != OOD_FILTER_OPENCV_BILINEAR;
+    bool ok = ood_picture_read(bytes, size, &header, scaled ? g.width * 2 : 0, scaled ? g.height * 2 : 0, workspace, &picture, err) &&
               ood_preprocess_apply(preprocess, &picture, workspace, out, err);
-    if (ok)
+    if (ok) {
         add_warnings(warnings, &picture);
+        *placement = (struct ood_placement){
+            .width = width, .height = height, .left = (double)g.left - (double)g.x, .top = (double)g.top - (double)g.y,
+            .scale_x = (double)width / (double)g.width, .scale_y = (double)height / (double)g.height,
+        };
+    }
     ood_workspace_trim(workspace);
     return ok;
+}
+
+bool ood_picture_load(const void *bytes, size_t size, uint64_t pixel_limit, const struct ood_preprocess *preprocess,
+                      struct ood_workspace *workspace, float *out, struct ood_verdict *warnings, struct ood_error *err)
+{
+    struct ood_placement placement;
+    return ood_picture_load_placed(bytes, size, pixel_limit, preprocess, workspace, out, warnings, &placement, err);
 }

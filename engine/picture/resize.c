@@ -178,6 +178,8 @@ static void run(const struct resample *job, const struct axis *x_axis, const str
 
 bool ood_resample(const struct resample *job, struct ood_workspace *workspace, struct ood_error *err)
 {
+    if (job->filter == OOD_FILTER_OPENCV_BILINEAR)
+        return ood_resample_opencv(job, workspace, err);
     struct mapping x_map = mapping_of(job->x0, job->x1, job->full_width, job->filter);
     struct mapping y_map = mapping_of(job->y0, job->y1, job->full_height, job->filter);
     struct axis x_axis, y_axis;

@@ -6,6 +6,24 @@
 
 /* ---- outputs ---- */
 
+/* The tensors of options->outputs become the graph's outputs; what lies behind them is dead. */
+static bool name_outputs(struct ood_graph *graph, const struct ood_model_options *options, struct ood_error *err)
+{
+    uint32_t *outputs = ood_pool_alloc(&graph->pool, options->output_count, sizeof *outputs, err);
+    if (outputs == NULL)
+        return false;
+    for (size_t i = 0; i < options->output_count; i++) {
+        outputs[i] = ood_graph_find(graph, options->outputs[i]);
+        if (outputs[i] == OOD_NONE)
+            return ood_fail(err, OOD_NOT_FOUND, "the network has no tensor \"%.100s\"", options->outputs[i]);
+        if (graph->values[outputs[i]].constant != NULL)
+            return ood_fail(err, OOD_UNSUPPORTED, "tensor \"%.100s\" does not depend on the input", options->outputs[i]);
+    }
+    graph->outputs = outputs;
+    graph->output_count = options->output_count;
+    return true;
+}
+
 static bool set_outputs(struct ood_model *model, bool taps, struct ood_error *err)
 {
     struct ood_graph *graph = model->graph;
@@ -278,10 +296,13 @@ static bool compile(struct ood_model *model, const struct ood_bytes *onnx, const
     if (model->graph == NULL)
         return false;
     model->parameters = count_parameters(model->graph);
-    if (!options->no_taps && !ood_graph_taps(model->graph, options->logits, options->features, &model->taps, err))
+    bool taps = !options->no_taps && options->output_count == 0;
+    if (taps && !ood_graph_taps(model->graph, options->logits, options->features, &model->taps, err))
+        return false;
+    if (options->output_count > 0 && !name_outputs(model->graph, options, err))
         return false;
     unsigned passes = options->passes == 0 ? OOD_PASS_ALL : options->passes & ~OOD_PASS_NONE;
-    if (!set_outputs(model, !options->no_taps, err) ||
+    if (!set_outputs(model, taps, err) ||
         !ood_graph_simplify(model->graph, passes, model->outputs, model->output_count, err))
         return false;
     dnnl_status_t status = dnnl_engine_create(&model->engine, dnnl_cpu, 0);

@@ -12,6 +12,8 @@ struct ood_model_options {
     const struct ood_op *const *operators;   /* ops/ops.h: ood_op_table */
     struct ood_shape input_shape;            /* see ood_graph_options; rank 0: as the file says */
     const char *logits, *features;           /* taps by name; NULL: the defaults */
+    const char *const *outputs;              /* [output_count] tensors by name, delivered as they are, in place of the taps */
+    size_t output_count;
     bool no_taps;                            /* `verify`, `bench`: keep every graph output instead, look for no taps */
     size_t batch;                            /* the most a plan takes; 0: 8. Plans: 1 to 8, then 16, 32, …, batch */
     bool one_plan;                           /* the plan for `batch` alone */
@@ -31,7 +33,7 @@ void ood_model_free(struct ood_model *model);
 const struct ood_graph *ood_model_graph(const struct ood_model *model);
 struct ood_taps ood_model_taps(const struct ood_model *model);
 
-/* Inputs and outputs in order. Outputs: {logits, features} (or every graph output with no_taps). Shapes have batch dims.
+/* Inputs and outputs in order. Outputs: {logits, features} (or those named, or every graph output with no_taps). Shapes have batch dims.
  * Features of shape [N,C,H,W] are pooled to [N,C] by the plan: the shape told is what is delivered. */
 size_t ood_model_input_count(const struct ood_model *model);
 size_t ood_model_output_count(const struct ood_model *model);

@@ -51,15 +51,21 @@ static bool check_prototypes(const struct ood_judge *judge, struct ood_error *er
 {
     if (judge->prototypes == NULL)
         return ood_fail(err, OOD_INVALID, "prototypes: missing");
+    size_t lacking = 0;
     for (size_t k = 0; k < judge->classes; k++) {
         const float *prototype = judge->prototypes + k * judge->dimension;
         double squares = 0;
+        if (judge->classes_may_lack && !ood_has_prototype(judge, k)) {
+            lacking++;
+            continue;
+        }
         for (size_t i = 0; i < judge->dimension; i++)
             squares += (double)prototype[i] * (double)prototype[i];
         if (!(fabs(sqrt(squares) - 1) <= UNIT_TOLERANCE))
             return ood_fail(err, OOD_INVALID, "prototypes: class %zu has length %.9g, expected 1", k, sqrt(squares));
     }
-    return true;
+    return lacking < judge->classes ||
+           ood_fail(err, OOD_INVALID, "prototypes: all are zeros, expected at least one class with a prototype");
 }
 
 static bool check_calibration(const struct ood_judge *judge, struct ood_error *err)

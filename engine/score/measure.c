@@ -43,6 +43,20 @@ double ood_energy(const float *logits, size_t classes, double temperature)
     return -(maximum + temperature * log(sum_of_exponentials(logits, classes, maximum, temperature)));
 }
 
+/* log(1 + exp(x)) without overflow. */
+static double softplus(double x)
+{
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
+
+double ood_joint_energy(const float *logits, size_t classes, double temperature)
+{
+    double sum = 0;
+    for (size_t k = 0; k < classes; k++)
+        sum += softplus((double)logits[k] / temperature);
+    return -temperature * sum;
+}
+
 void ood_softmax(const float *logits, size_t classes, double *probabilities)
 {
     double maximum = (double)logits[greatest(logits, classes)], sum = 0;
@@ -144,6 +158,30 @@ static size_t keep_nearest(struct nearest nearest[OOD_NEAREST], size_t count, si
     return count;
 }
 
+bool ood_has_prototype(const struct ood_judge *judge, size_t k)
+{
+    const float *prototype = judge->prototypes + k * judge->dimension;
+    for (size_t i = 0; judge->classes_may_lack && i < judge->dimension; i++)
+        if (prototype[i] != 0)
+            return true;
+    return !judge->classes_may_lack;
+}
+
+/* E, and the probability of the class of the greatest logit. */
+static double energy_of(const struct ood_judge *judge, const float *logits, size_t class_index, double *probability)
+{
+    double maximum = (double)logits[class_index];
+    if (judge->energy_form == OOD_ENERGY_JOINT) {
+        *probability = 1 / (1 + exp(-maximum));
+        return ood_joint_energy(logits, judge->classes, judge->temperature);
+    }
+    double sum = sum_of_exponentials(logits, judge->classes, maximum, 1);
+    double sum_at_t = judge->temperature == 1 ? sum
+                      : sum_of_exponentials(logits, judge->classes, maximum, judge->temperature);
+    *probability = 1 / sum;
+    return -(maximum + judge->temperature * log(sum_at_t));
+}
+
 bool ood_measure(const struct ood_judge *judge, const float *logits, const float *features,
                  struct ood_verdict *verdict, struct ood_error *err)
 {
@@ -156,18 +194,16 @@ bool ood_measure(const struct ood_judge *judge, const float *logits, const float
         return false;
 
     size_t class_index = greatest(logits, judge->classes);
-    double maximum = (double)logits[class_index];
-    double sum = sum_of_exponentials(logits, judge->classes, maximum, 1);
-    double sum_at_t = judge->temperature == 1 ? sum
-                      : sum_of_exponentials(logits, judge->classes, maximum, judge->temperature);
-    double energy = -(maximum + judge->temperature * log(sum_at_t));
+    double probability, energy = energy_of(judge, logits, class_index, &probability);
     if (!isfinite(energy))
         return ood_fail(err, OOD_SCORE_NOT_FINITE, "energy: found %g, expected a finite number", energy);
 
     struct nearest nearest[OOD_NEAREST] = { 0 };
     size_t nearest_count = 0;
-    double predicted = 0;
+    double predicted = -1;
     for (size_t k = 0; k < judge->classes; k++) {
+        if (judge->classes_may_lack && !ood_has_prototype(judge, k))
+            continue;
         double distance = distance_to(judge, k, features, length);
         if (k == class_index)
             predicted = distance;
@@ -175,9 +211,10 @@ bool ood_measure(const struct ood_judge *judge, const float *logits, const float
     }
 
     verdict->class_index = class_index;
-    verdict->class_probability = 1 / sum;
+    verdict->class_probability = probability;
     verdict->energy = energy;
-    verdict->representation_score = judge->distance == OOD_DISTANCE_PREDICTED ? predicted : nearest[0].distance;
+    /* A predicted class without a prototype: the nearest. */
+    verdict->representation_score = judge->distance == OOD_DISTANCE_PREDICTED && predicted >= 0 ? predicted : nearest[0].distance;
     verdict->nearest_count = nearest_count;
     for (size_t i = 0; i < nearest_count; i++) {
         verdict->nearest[i].class_index = nearest[i].class_index;

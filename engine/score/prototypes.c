@@ -58,21 +58,39 @@ static bool mean_length(const struct ood_prototype_sums *sums, size_t k, double 
     return true;
 }
 
-bool ood_prototypes_finish(const struct ood_prototype_sums *sums, float *prototypes, struct ood_error *err)
+static bool finish(const struct ood_prototype_sums *sums, bool some, float *prototypes, struct ood_error *err)
 {
     double length;
+    size_t made = 0;
     for (size_t k = 0; k < sums->classes; k++)
-        if (!mean_length(sums, k, &length, err))
+        if (some && sums->counts[k] < 2)
+            continue;
+        else if (!mean_length(sums, k, &length, err))
             return false;
+        else
+            made++;
+    if (made == 0)
+        return ood_fail(err, OOD_INVALID, "no class has 2 regions to fit");
     for (size_t k = 0; k < sums->classes; k++) {
-        if (!mean_length(sums, k, &length, err))
+        bool lacks = some && sums->counts[k] < 2;
+        if (!lacks && !mean_length(sums, k, &length, err))
             return false;
         for (size_t i = 0; i < sums->dimension; i++) {
             size_t cell = k * sums->dimension + i;
-            prototypes[cell] = (float)(sums->sums[cell] / (double)sums->counts[k] / length);
+            prototypes[cell] = lacks ? 0 : (float)(sums->sums[cell] / (double)sums->counts[k] / length);
         }
     }
     return true;
+}
+
+bool ood_prototypes_finish(const struct ood_prototype_sums *sums, float *prototypes, struct ood_error *err)
+{
+    return finish(sums, false, prototypes, err);
+}
+
+bool ood_prototypes_finish_some(const struct ood_prototype_sums *sums, float *prototypes, struct ood_error *err)
+{
+    return finish(sums, true, prototypes, err);
 }
 
 void ood_prototypes_free(struct ood_prototype_sums *sums)

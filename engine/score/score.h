@@ -7,10 +7,15 @@
 
 enum ood_distance { OOD_DISTANCE_NEAREST, OOD_DISTANCE_PREDICTED };      /* D: min over classes, or at argmax f */
 
+/* E: of a softmax head, or the joint energy of independent sigmoids (METHOD section 7). */
+enum ood_energy_form { OOD_ENERGY_SOFTMAX, OOD_ENERGY_JOINT };
+
 /* Everything a verdict is computed from. Owns what it points to; zero it first, ood_judge_clear frees. */
 struct ood_judge {
     size_t classes, dimension;               /* K, D */
     double temperature;                      /* T */
+    enum ood_energy_form energy_form;        /* JOINT: the class probability is its sigmoid */
+    bool classes_may_lack;                   /* a prototype of zeros: the class has none and is never the nearest (detectors) */
     enum ood_distance distance;
     double beta, energy_mean, energy_std, representation_mean, representation_std;
     double alpha, alpha_review;
@@ -47,6 +52,7 @@ bool ood_judge_item(const struct ood_judge *judge, const float *logits, const fl
 
 /* The parts, for fit and eval and for tests. */
 double ood_energy(const float *logits, size_t classes, double temperature);
+double ood_joint_energy(const float *logits, size_t classes, double temperature);
 /* softmax at T = 1 of all classes into probabilities[K]. */
 void ood_softmax(const float *logits, size_t classes, double *probabilities);
 /* Indices of the `top` greatest logits, descending, ties: the lower index first. top > K: all K. No memory is taken. */
@@ -60,6 +66,9 @@ size_t ood_conformal_rank(double alpha, size_t n);
 /* (1 + #{ s_i <= score }) / (n + 1) of ascending[n]. */
 double ood_conformal_p(const double *ascending, size_t n, double score);
 
+/* Has class k a prototype? All have, unless classes_may_lack. */
+bool ood_has_prototype(const struct ood_judge *judge, size_t k);
+
 /* METHOD 3: accumulates z per class in double; then unit prototypes. Features of norm 0 or not finite:
  * OOD_SCORE_NOT_FINITE; a class index >= K: OOD_INVALID. */
 struct ood_prototype_sums { size_t classes, dimension; double *sums; size_t *counts; };
@@ -67,6 +76,8 @@ bool ood_prototypes_begin(struct ood_prototype_sums *sums, size_t classes, size_
 bool ood_prototypes_add(struct ood_prototype_sums *sums, size_t class_index, const float *features, struct ood_error *err) OOD_MUST_CHECK;
 /* A class with fewer than 2: OOD_INVALID naming its index. Writes prototypes[K][D]. */
 bool ood_prototypes_finish(const struct ood_prototype_sums *sums, float *prototypes, struct ood_error *err) OOD_MUST_CHECK;
+/* The same where classes may lack: zeros for a class with fewer than 2; no class with 2: OOD_INVALID. */
+bool ood_prototypes_finish_some(const struct ood_prototype_sums *sums, float *prototypes, struct ood_error *err) OOD_MUST_CHECK;
 void ood_prototypes_free(struct ood_prototype_sums *sums);
 
 /* Mean and standard deviation (n - 1), two passes. n >= 2. (Deviation below 1e-12: ood_judge_prepare refuses.) */

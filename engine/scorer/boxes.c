@@ -34,13 +34,13 @@ static bool place(const struct ood_boxes *boxes, size_t i, size_t width, size_t 
 }
 
 /* The picture's sides, and every box in it. False: scene->error says why not. */
-static bool place_all(struct ood_forward *forward, const void *picture, size_t picture_size, const struct ood_boxes *boxes,
+static bool place_all(struct ood_session *session, const void *picture, size_t picture_size, const struct ood_boxes *boxes,
                       struct ood_detection *detections, struct ood_scene *scene)
 {
     struct ood_error err = { 0 };
     double box[4];
     size_t width, height;
-    if (!ood_picture_size(picture, picture_size, forward->picture_pixels, &forward->workspace, &width, &height, &err)) {
+    if (!ood_picture_size(picture, picture_size, session->scorer->picture_pixels, scorer_session_workspace(session), &width, &height, &err)) {
         *scene = (struct ood_scene){ .error = err };
         return false;
     }
@@ -103,7 +103,7 @@ bool ood_cut(const struct ood_scorer *scorer, struct ood_session *session, const
         return ood_fail(err, OOD_UNSUPPORTED, "a detector's bundle takes boxes to its regions, not crops");
     if (!check_call(scorer, session, boxes, err))
         return false;
-    bool good = place_all(forward, picture, picture_size, boxes, detections, scene) &&
+    bool good = place_all(session, picture, picture_size, boxes, detections, scene) &&
                 decode(forward, picture, picture_size, &decoded, scene);
     for (size_t i = 0; good && i < boxes->count; i++)
         if (!cut_one(forward, &decoded, detections[i].box, boxes->margin, crops[i], &cause)) {
@@ -197,7 +197,7 @@ bool ood_score_boxes(const struct ood_scorer *scorer, struct ood_session *sessio
     if (!check_call(scorer, session, boxes, err))
         return false;
     double start = ood_clock();
-    if (place_all(ood_session_forward(session), picture, picture_size, boxes, detections, scene)) {
+    if (place_all(session, picture, picture_size, boxes, detections, scene)) {
         spent.decode = ood_clock() - start;
         if (ood_scorer_is_detector(scorer))
             ood_detect_boxes(session, picture, picture_size, detections, boxes->count, scene, &spent);

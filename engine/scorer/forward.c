@@ -23,7 +23,7 @@ static bool item_count(const struct ood_shape *shape, size_t *out)
     return !ood_shape_has_batch(&item) && ood_shape_count(&item, out);
 }
 
-static bool check_input(const struct ood_model *model, const struct ood_preprocess *preprocess, struct ood_error *err)
+bool scorer_check_input(const struct ood_model *model, const struct ood_preprocess *preprocess, struct ood_error *err)
 {
     char found_text[OOD_SHAPE_TEXT], expected_text[OOD_SHAPE_TEXT];
     if (ood_model_input_count(model) != 1)
@@ -64,7 +64,7 @@ struct ood_forward *ood_forward_new(struct ood_model *model, const struct ood_pr
     forward->picture_pixels = picture_pixels != 0 ? picture_pixels : OOD_PICTURE_PIXELS;
     forward->floats = ood_preprocess_floats(preprocess);
     forward->most = ood_model_most_batch(model);
-    if (!check_input(model, preprocess, err))
+    if (!scorer_check_input(model, preprocess, err))
         goto fail;
     if (ood_model_output_count(model) != 2) {
         ood_fail(err, OOD_UNSUPPORTED, "the network was compiled with %zu outputs, expected logits and features",
@@ -119,19 +119,19 @@ void ood_forward_inputs(struct ood_forward *forward, const float *inputs, size_t
 }
 
 /* The caller ran the network: lengths are all there is to check. */
-static void take_tensors(const struct ood_forward *forward, const struct ood_item *item, struct ood_error *err)
+bool scorer_take_tensors(size_t classes, size_t dimension, const struct ood_item *item, float *logits, float *features,
+                         struct ood_error *err)
 {
     if (item->logits == NULL || item->features == NULL)
-        ood_fail(err, OOD_TENSOR_MISMATCH, "%s missing: logits and features are given together",
-                 item->logits == NULL ? "logits" : "features");
-    else if (item->logits_count != forward->classes)
-        ood_fail(err, OOD_TENSOR_MISMATCH, "logits: %zu values, the model has %zu classes", item->logits_count, forward->classes);
-    else if (item->features_count != forward->dimension)
-        ood_fail(err, OOD_TENSOR_MISMATCH, "features: %zu values, the model has %zu", item->features_count, forward->dimension);
-    else {
-        memcpy(item->logits_out, item->logits, forward->classes * sizeof *item->logits);
-        memcpy(item->features_out, item->features, forward->dimension * sizeof *item->features);
-    }
+        return ood_fail(err, OOD_TENSOR_MISMATCH, "%s missing: logits and features are given together",
+                        item->logits == NULL ? "logits" : "features");
+    if (item->logits_count != classes)
+        return ood_fail(err, OOD_TENSOR_MISMATCH, "logits: %zu values, the model has %zu classes", item->logits_count, classes);
+    if (item->features_count != dimension)
+        return ood_fail(err, OOD_TENSOR_MISMATCH, "features: %zu values, the model has %zu", item->features_count, dimension);
+    memcpy(logits, item->logits, classes * sizeof *logits);
+    memcpy(features, item->features, dimension * sizeof *features);
+    return true;
 }
 
 /* Does item need the network, with its input now at `input`? Otherwise it is done, or its verdict says why not. */
@@ -143,7 +143,7 @@ static bool prepare(struct ood_forward *forward, const struct ood_item *item, fl
     if (item->crop != NULL)
         loaded = ood_preprocess_normalise(&forward->preprocess, item->crop, &forward->workspace, input, &err);
     else if (item->picture == NULL && (item->logits != NULL || item->features != NULL))
-        take_tensors(forward, item, &err);
+        (void)!scorer_take_tensors(forward->classes, forward->dimension, item, item->logits_out, item->features_out, &err);
     else if (item->picture == NULL || item->picture_size == 0)
         ood_fail(&err, OOD_PICTURE_EMPTY, "no bytes, expected a JPEG or PNG picture");
     else

@@ -3,7 +3,6 @@
 #include "scorer/scorer.h"
 
 #include <math.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,21 +10,6 @@
 #include "scorer/scorer_internal.h"
 
 #define BATCH 8
-
-struct ood_scorer {
-    atomic_size_t references;
-    struct ood_bundle *bundle;               /* its onnx and self-test inputs are released once they were used */
-    struct ood_model *model;
-    uint64_t picture_pixels;
-    bool convolution_as_made;                /* the kernels the bundle was made with: its self-test holds to the bit */
-};
-
-struct ood_session {
-    struct ood_scorer *scorer;               /* a reference */
-    struct ood_forward *forward;
-    struct ood_item *items;                  /* [forward->most]: the caller's, with our memory for the outputs */
-    float *logits, *features;                /* [most][K], [most][D] */
-};
 
 /* ---- opening ---- */
 
@@ -42,10 +26,16 @@ struct ood_scorer *ood_scorer_from_bundle(struct ood_bundle *bundle, const struc
     }
     atomic_init(&scorer->references, 1);
     scorer->bundle = bundle;
-    scorer->picture_pixels = options->picture_pixels;
+    scorer->picture_pixels = options->picture_pixels != 0 ? options->picture_pixels : OOD_PICTURE_PIXELS;
     enum ood_convolution made_with = bundle->convolution;
     enum ood_convolution convolution = options->convolution == OOD_CONVOLUTION_AUTO ? made_with : options->convolution;
     scorer->convolution_as_made = convolution == made_with;
+    if (bundle->detector != NULL) {
+        if (!scorer_detector_open(scorer, convolution, err))
+            goto fail;
+        ood_bytes_free(&bundle->onnx);
+        return scorer;
+    }
     struct ood_model_options model_options = {
         .operators = ood_op_table,
         .input_shape = ood_preprocess_shape(&bundle->input),
@@ -88,7 +78,7 @@ static bool holds(double found, double recorded, bool exact)
     return fabs(found - recorded) <= 1e-4 + 1e-3 * fabs(recorded);       /* false for NaN */
 }
 
-static bool scores_hold(const struct ood_bundle *bundle, size_t i, const float *logits, const float *features, bool exact,
+bool scorer_scores_hold(const struct ood_bundle *bundle, size_t i, const float *logits, const float *features, bool exact,
                         struct ood_error *err)
 {
     struct ood_verdict verdict = { 0 };
@@ -106,6 +96,13 @@ static bool scores_hold(const struct ood_bundle *bundle, size_t i, const float *
     return true;
 }
 
+/* To the bit? */
+static bool self_test_is_exact(const struct ood_scorer *scorer)
+{
+    char identity[OOD_ENGINE_IDENTITY];
+    return scorer->convolution_as_made && strcmp(scorer->bundle->selftest_isa, ood_engine_identity(identity)) == 0;
+}
+
 /* Place by place, the recorded inputs through the smallest and the largest plan: the same bits from both, and the scores that
  * were recorded. */
 static bool self_test(const struct ood_scorer *scorer, struct ood_forward *forward, struct ood_error *err)
@@ -113,9 +110,7 @@ static bool self_test(const struct ood_scorer *scorer, struct ood_forward *forwa
     const struct ood_bundle *bundle = scorer->bundle;
     size_t k = forward->classes, d = forward->dimension, count = bundle->selftest_count;
     size_t least = ood_model_plan_batch(scorer->model, 1), most = forward->most;
-    char identity[OOD_ENGINE_IDENTITY];
-    bool exact = scorer->convolution_as_made && strcmp(bundle->selftest_isa, ood_engine_identity(identity)) == 0;
-    bool passed = false;
+    bool exact = self_test_is_exact(scorer), passed = false;
     float *logits = ood_alloc(most + 1, k * sizeof *logits, err), *features = ood_alloc(most + 1, d * sizeof *features, err);
     if (logits == NULL || features == NULL)
         goto out;
@@ -131,7 +126,7 @@ static bool self_test(const struct ood_scorer *scorer, struct ood_forward *forwa
             ood_fail(err, OOD_INVALID, "input %zu: other outputs at batch %zu, place %zu than at batch %zu", i % count, most, i, least);
             goto out;
         }
-        if (i < count && !scores_hold(bundle, i, one_logits, one_features, exact, err))
+        if (i < count && !scorer_scores_hold(bundle, i, one_logits, one_features, exact, err))
             goto out;
     }
     passed = true;
@@ -156,10 +151,12 @@ struct ood_scorer *ood_scorer_open(const char *folder, const struct ood_scorer_o
                  bundle->selftest_count, bundle->selftest_floats, ood_preprocess_floats(&bundle->input));
         goto fail;
     }
-    forward = ood_forward_new(scorer->model, &bundle->input, scorer->picture_pixels, err);
-    if (forward == NULL)
-        goto fail;
-    if (!self_test(scorer, forward, err)) {
+    if (scorer->decoder == NULL) {
+        forward = ood_forward_new(scorer->model, &bundle->input, scorer->picture_pixels, err);
+        if (forward == NULL)
+            goto fail;
+    }
+    if (forward != NULL ? !self_test(scorer, forward, err) : !scorer_detector_self_test(scorer, self_test_is_exact(scorer), err)) {
         ood_error_prefix(err, "self-test");
         goto fail;
     }
@@ -189,6 +186,7 @@ void ood_scorer_free(struct ood_scorer *scorer)
     if (scorer == NULL || atomic_fetch_sub_explicit(&scorer->references, 1, memory_order_acq_rel) != 1)
         return;
     ood_model_free(scorer->model);
+    ood_decoder_free(scorer->decoder);
     ood_bundle_free(scorer->bundle);
     ood_free(scorer);
 }
@@ -199,6 +197,11 @@ struct ood_session *ood_scorer_session(struct ood_scorer *scorer, struct ood_err
     if (session == NULL)
         return NULL;
     session->scorer = ood_scorer_ref(scorer);
+    if (scorer->decoder != NULL) {
+        if (scorer_detector_session(session, err))
+            return session;
+        goto fail;
+    }
     session->forward = ood_forward_new(scorer->model, &scorer->bundle->input, scorer->picture_pixels, err);
     if (session->forward == NULL)
         goto fail;
@@ -219,6 +222,8 @@ void ood_session_free(struct ood_session *session)
     if (session == NULL)
         return;
     ood_forward_free(session->forward);
+    ood_regions_free(session->regions);
+    ood_free(session->found);
     ood_free(session->items);
     ood_free(session->logits);
     ood_free(session->features);
@@ -228,6 +233,10 @@ void ood_session_free(struct ood_session *session)
 
 const struct ood_scorer *ood_session_scorer(const struct ood_session *session) { return session->scorer; }
 struct ood_forward *ood_session_forward(struct ood_session *session) { return session->forward; }
+struct ood_workspace *scorer_session_workspace(struct ood_session *session)
+{
+    return session->forward != NULL ? &session->forward->workspace : scorer_regions_workspace(session->regions);
+}
 
 /* ---- asking ---- */
 
@@ -280,7 +289,9 @@ bool ood_score(const struct ood_scorer *scorer, struct ood_session *session, con
     struct ood_timing spent = { 0 };
     if (session->scorer != scorer)
         return ood_fail(err, OOD_INVALID, "the session was made for another scorer");
-    for (size_t first = 0, count; first < n; first += count) {
+    if (session->forward == NULL)
+        scorer_detector_items(session, items, n, verdicts);
+    for (size_t first = 0, count; session->forward != NULL && first < n; first += count) {
         count = n - first < session->forward->most ? n - first : session->forward->most;
         score_some(session, items + first, count, verdicts + first, &spent);
     }

@@ -1,0 +1,247 @@
+/* From a picture to a detector's regions: decode, preprocess, run, decode the outputs, suppress, back to the picture. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "ops/ops.h"
+#include "scorer/scorer_internal.h"
+
+struct ood_regions {
+    struct ood_model *model;                 /* a reference */
+    const struct ood_decoder *decoder;       /* the caller's */
+    struct ood_preprocess preprocess;
+    uint64_t picture_pixels;
+    struct ood_run *run;
+    struct ood_workspace workspace;
+    size_t batch, tensor_count;
+    const float *tensors[OOD_DETECTOR_TENSORS];
+    struct ood_candidate *candidates;        /* [ood_decoder_candidates] */
+    double *scratch;
+    float *input;                            /* of the last run: the network may write over its own */
+    struct ood_placement placement;          /* of the last picture */
+};
+
+struct ood_model *ood_detector_model(const struct ood_bytes *onnx, const struct ood_detector *detector,
+                                     const struct ood_preprocess *preprocess, enum ood_convolution convolution,
+                                     struct ood_decoder **decoder, struct ood_error *err)
+{
+    const char *names[OOD_DETECTOR_TENSORS];
+    struct ood_shape shapes[OOD_DETECTOR_TENSORS];
+    if (!ood_detector_check(detector, err)) {
+        ood_error_prefix(err, "detector");
+        return NULL;
+    }
+    size_t count = ood_detector_tensors(detector, names);
+    struct ood_model_options options = {
+        .operators = ood_op_table, .input_shape = ood_preprocess_shape(preprocess), .outputs = names, .output_count = count,
+        .batch = 1, .only_batch = 1, .convolution = convolution,
+    };
+    struct ood_model *model = ood_model_new(onnx, &options, err);
+    if (model == NULL)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct ood_shape shape = ood_model_output_shape(model, i);
+        shapes[i] = ood_shape_bind(&shape, 1);
+        if (ood_model_output_type(model, i) == OOD_FLOAT32)
+            continue;
+        ood_fail(err, OOD_UNSUPPORTED, "detector: tensor %s: type %s, expected float32", names[i],
+                 ood_type_name(ood_model_output_type(model, i)));
+        goto fail;
+    }
+    *decoder = ood_decoder_new(detector, preprocess->width, preprocess->height, shapes, count, err);
+    if (*decoder != NULL)
+        return model;
+    ood_error_prefix(err, "detector");
+fail:
+    ood_model_free(model);
+    return NULL;
+}
+
+struct ood_regions *ood_regions_new(struct ood_model *model, const struct ood_decoder *decoder, const struct ood_preprocess *preprocess,
+                                    uint64_t picture_pixels, struct ood_error *err)
+{
+    const char *names[OOD_DETECTOR_TENSORS];
+    struct ood_regions *regions = ood_new(struct ood_regions, err);
+    if (regions == NULL || !scorer_check_input(model, preprocess, err))
+        goto fail;
+    regions->model = ood_model_ref(model);
+    regions->decoder = decoder;
+    regions->preprocess = *preprocess;
+    regions->picture_pixels = picture_pixels != 0 ? picture_pixels : OOD_PICTURE_PIXELS;
+    regions->batch = ood_model_plan_batch(model, 1);
+    regions->tensor_count = ood_detector_tensors(ood_decoder_detector(decoder), names);
+    regions->run = ood_run_new(model, err);
+    regions->candidates = ood_new_array(struct ood_candidate, ood_decoder_candidates(decoder), err);
+    regions->scratch = ood_new_array(double, ood_decoder_scratch(decoder), err);
+    regions->input = ood_new_array(float, ood_preprocess_floats(preprocess), err);
+    if (regions->run == NULL || regions->candidates == NULL || regions->scratch == NULL || regions->input == NULL)
+        goto fail;
+    return regions;
+fail:
+    ood_regions_free(regions);
+    return NULL;
+}
+
+void ood_regions_free(struct ood_regions *regions)
+{
+    if (regions == NULL)
+        return;
+    ood_run_free(regions->run);
+    ood_workspace_free(&regions->workspace);
+    ood_free(regions->candidates);
+    ood_free(regions->scratch);
+    ood_free(regions->input);
+    ood_model_free(regions->model);
+    ood_free(regions);
+}
+
+struct ood_workspace *scorer_regions_workspace(struct ood_regions *regions) { return &regions->workspace; }
+const float *ood_regions_input(const struct ood_regions *regions) { return regions->input; }
+
+/* ---- boxes there and back ---- */
+
+static double clip(double value, double most) { return value < 0 ? 0 : value > most ? most : value; }
+
+static bool cut_to_picture(const struct ood_placement *placement, double box[4])
+{
+    for (size_t i = 0; i < 4; i++)
+        box[i] = clip(box[i], (double)(i % 2 == 0 ? placement->width : placement->height));
+    return box[2] > box[0] && box[3] > box[1];
+}
+
+/* False: nothing of it lies in the picture. */
+static bool to_picture(const struct ood_placement *placement, const double input_box[4], double box[4])
+{
+    for (size_t i = 0; i < 4; i++)
+        box[i] = i % 2 == 0 ? (input_box[i] - placement->left) * placement->scale_x : (input_box[i] - placement->top) * placement->scale_y;
+    return cut_to_picture(placement, box);
+}
+
+static void to_input(const struct ood_placement *placement, const double box[4], double input_box[4])
+{
+    for (size_t i = 0; i < 4; i++)
+        input_box[i] = i % 2 == 0 ? box[i] / placement->scale_x + placement->left : box[i] / placement->scale_y + placement->top;
+}
+
+/* ---- finding ---- */
+
+static void warn(struct ood_scene *scene, const char *text)
+{
+    if (scene->warning_count < OOD_WARNINGS)
+        snprintf(scene->warnings[scene->warning_count++], sizeof scene->warnings[0], "%s", text);
+}
+
+static void execute(struct ood_regions *regions)
+{
+    memcpy(ood_run_input(regions->run, regions->batch, 0), regions->input, ood_preprocess_floats(&regions->preprocess) * sizeof(float));
+    ood_run_execute(regions->run, regions->batch);
+    for (size_t i = 0; i < regions->tensor_count; i++)
+        regions->tensors[i] = ood_run_output(regions->run, regions->batch, i);
+}
+
+/* The outputs to regions of the picture that regions->placement tells of. */
+static void decode_outputs(struct ood_regions *regions, double limit, struct ood_region *out, struct ood_scene *scene)
+{
+    const struct ood_detector *detector = ood_decoder_detector(regions->decoder);
+    struct ood_error err = { 0 };
+    size_t count, dropped, kept = 0;
+    if (!ood_decode(regions->decoder, regions->tensors, limit, regions->candidates, &count, &dropped, &err)) {
+        *scene = (struct ood_scene){ .error = err };
+        return;
+    }
+    if (dropped > 0)
+        warn(scene, "the detector gave boxes that are not finite; they were left out");
+    count = ood_suppress(regions->candidates, count, detector->suppression, detector->iou, detector->most);
+    for (size_t i = 0; i < count; i++) {
+        const struct ood_candidate *candidate = &regions->candidates[i];
+        struct ood_region region = { .score = candidate->score, .objectness = candidate->objectness,
+                                     .probability = candidate->probability, .class_index = candidate->class_index,
+                                     .candidate = candidate->index };
+        if (to_picture(&regions->placement, candidate->box, region.box))
+            out[kept++] = region;
+    }
+    scene->width = regions->placement.width;
+    scene->height = regions->placement.height;
+    scene->count = kept;
+}
+
+/* The picture into regions->input; false: the scene says why. */
+static bool load(struct ood_regions *regions, const void *picture, size_t picture_size, struct ood_scene *scene)
+{
+    struct ood_verdict warnings = { 0 };
+    struct ood_error err = { 0 };
+    *scene = (struct ood_scene){ 0 };
+    if (picture == NULL || picture_size == 0)
+        ood_fail(&err, OOD_PICTURE_EMPTY, "no bytes, expected a JPEG or PNG picture");
+    else if (ood_picture_load_placed(picture, picture_size, regions->picture_pixels, &regions->preprocess, &regions->workspace,
+                                     regions->input, &warnings, &regions->placement, &err)) {
+        for (size_t i = 0; i < warnings.warning_count; i++)
+            warn(scene, warnings.warnings[i]);
+        return true;
+    }
+    scene->error = err;
+    return false;
+}
+
+void ood_regions_find(struct ood_regions *regions, const void *picture, size_t picture_size, double limit, struct ood_region *out,
+                      struct ood_scene *scene, struct ood_timing *timing)
+{
+    double start = ood_clock();
+    bool loaded = load(regions, picture, picture_size, scene);
+    double decoded = ood_clock();
+    if (loaded)
+        execute(regions);
+    double inferred = ood_clock();
+    if (loaded)
+        decode_outputs(regions, limit, out, scene);
+    if (timing != NULL) {
+        timing->decode += decoded - start;
+        timing->infer += inferred - decoded;
+        timing->score += ood_clock() - inferred;
+    }
+}
+
+void ood_regions_find_input(struct ood_regions *regions, const float *input, double limit, struct ood_region *out, struct ood_scene *scene)
+{
+    *scene = (struct ood_scene){ 0 };
+    memmove(regions->input, input, ood_preprocess_floats(&regions->preprocess) * sizeof *input);
+    regions->placement = (struct ood_placement){ .width = regions->preprocess.width, .height = regions->preprocess.height,
+                                                 .scale_x = 1, .scale_y = 1 };
+    execute(regions);
+    decode_outputs(regions, limit, out, scene);
+}
+
+void ood_regions_vectors(struct ood_regions *regions, const struct ood_region *region, float *logits, float *features)
+{
+    double box[4];
+    to_input(&regions->placement, region->box, box);
+    ood_decoder_logits(regions->decoder, regions->tensors, region->candidate, logits);
+    ood_decoder_features(regions->decoder, regions->tensors, box, regions->scratch, features);
+}
+
+bool ood_regions_match(struct ood_regions *regions, struct ood_region *region, struct ood_error *err)
+{
+    double box[4], best = 0;
+    struct ood_candidate candidate, matched = { 0 };
+    if (!cut_to_picture(&regions->placement, region->box))
+        return ood_fail(err, OOD_INVALID, "the box has no area inside the picture of %zux%zu pixels", regions->placement.width,
+                        regions->placement.height);
+    to_input(&regions->placement, region->box, box);
+    for (size_t i = 0; i < ood_decoder_candidates(regions->decoder); i++) {
+        if (!ood_decode_one(regions->decoder, regions->tensors, i, &candidate))
+            continue;
+        double iou = ood_iou(box, candidate.box);
+        if (iou > best || (iou == best && iou > 0 && candidate.score > matched.score)) {
+            best = iou;
+            matched = candidate;
+        }
+    }
+    if (best == 0)
+        return ood_fail(err, OOD_UNSUPPORTED, "no region of the detector overlaps the box");
+    region->score = matched.score;
+    region->objectness = matched.objectness;
+    region->probability = matched.probability;
+    region->class_index = matched.class_index;
+    region->candidate = matched.index;
+    return true;
+}
