@@ -73,7 +73,9 @@ static bool job_new(const struct ctl_crew *crew, struct ctl_job *job, struct ood
     job->verdicts = ood_new_array(struct ood_verdict, crew->batch, err);
     job->logits = ood_alloc(crew->batch, crew->classes * sizeof *job->logits, err);
     job->features = ood_alloc(crew->batch, crew->dimension * sizeof *job->features, err);
-    return job->pictures != NULL && job->items != NULL && job->verdicts != NULL && job->logits != NULL && job->features != NULL;
+    job->values = ood_alloc(crew->batch, crew->values * sizeof *job->values, err);
+    return job->pictures != NULL && job->items != NULL && job->verdicts != NULL && job->logits != NULL && job->features != NULL &&
+           job->values != NULL;
 }
 
 static void job_free(struct ctl_job *job)
@@ -85,6 +87,7 @@ static void job_free(struct ctl_job *job)
     ood_free(job->verdicts);
     ood_free(job->logits);
     ood_free(job->features);
+    ood_free(job->values);
 }
 
 /* The caller's side: fill what is free, take what is done, oldest first. */

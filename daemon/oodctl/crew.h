@@ -12,12 +12,14 @@ struct ctl_job {
     struct ood_item *items;                  /* [batch]: prepared by the crew, outputs pointing at */
     float *logits, *features;                /* [batch][K], [batch][D] */
     struct ood_verdict *verdicts;            /* [batch] */
+    double *values;                          /* [batch][values]: what else work finds out */
     bool failed;                             /* work as a whole: err says why */
     struct ood_error err;
 };
 
 struct ctl_crew {
     size_t threads, batch, classes, dimension;       /* K and D: 0, no such outputs */
+    size_t values;                           /* numbers a picture that work leaves for take */
     void *context;
     /* One thread's memory, made and freed by the calling thread. */
     void *(*state_new)(void *context, struct ood_error *err);

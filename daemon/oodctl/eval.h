@@ -1,0 +1,102 @@
+/* What the files of `oodctl eval` and `oodctl calibrate` share. In the order of a run: eval_sets.c reads what --out names, eval_gather.c
+ * runs a network over the pictures of a source, eval.c holds the options and the order of all this, eval_table.c and eval_json.c tell. */
+#ifndef OODCTL_EVAL_H
+#define OODCTL_EVAL_H
+
+#include "daemon/oodctl/oodctl.h"
+#include "daemon/oodctl/sources.h"
+#include "eval/evaluation.h"
+#include "scorer/scorer.h"
+
+/* ---- pictures through a network (eval_gather.c) ---- */
+
+struct eval_network {
+    const char *path;
+    struct ood_scorer *scorer;
+    const struct ood_bundle *bundle;         /* the scorer's */
+    struct ood_contenders *contenders;       /* NULL: only verdicts are wanted */
+};
+
+struct eval_source { const char *what, *spec, *only, *exclude; };        /* what: for progress, "eval: flowers" */
+
+struct eval_seen {
+    const struct ctl_picture *picture;       /* its bytes are there */
+    size_t position;                         /* in the source, those that could not be scored counted */
+    const struct ood_verdict *verdict;
+    const float *logits, *features;
+    const double *scores;                    /* [OOD_CONTENDERS]; NULL without contenders */
+};
+
+struct eval_counts { size_t pictures, unscored, skipped, excluded; };
+
+struct eval_gathering {
+    const struct eval_network *network;
+    size_t threads;
+    bool quiet;                              /* unreadable pictures were named before */
+    void *context;
+    bool (*see)(void *context, const struct eval_seen *seen, struct ood_error *err);      /* in the order of the source */
+};
+
+/* Every picture of the source through ood_score, and `see`. One that cannot be scored is counted and named. None at all that can:
+ * OOD_INVALID. */
+bool eval_gather(const struct eval_gathering *gathering, const struct eval_source *source, struct eval_counts *counts,
+                 struct ood_error *err) OOD_MUST_CHECK;
+
+/* ---- what one network said of one source ---- */
+
+struct eval_picture {
+    size_t position;
+    uint32_t label, predicted;               /* class indices; OOD_NONE: no label */
+    enum ood_decision decision;
+    double scores[OOD_CONTENDERS];
+};
+
+struct eval_pictures {
+    struct eval_counts counts;
+    struct eval_picture *items;
+    size_t count, capacity;
+    size_t decided[3];                       /* by ood_decision */
+    double *columns[OOD_CONTENDERS];         /* [count], made by eval_columns; NULL: left out */
+};
+
+/* A label's class: one of the bundle's labels, or a class's number. */
+bool eval_class_of(const struct ood_bundle *bundle, const char *text, uint32_t *class_index);
+
+/* ---- the sets (eval_sets.c) ---- */
+
+struct eval_set { char *name, *group; const char *spec; };     /* group: NULL, none */
+
+/* "NAME=SOURCE" or "NAME:GROUP=SOURCE". False: *why says what is wrong with the text. */
+bool eval_set_parse(const char *text, struct eval_set *set, const char **why, struct ood_error *err);
+
+/* ---- a run ---- */
+
+struct eval_options {
+    const char *in, *only, *exclude, *compare, *convention, *kernels;
+    struct ctl_texts out;
+    bool json;
+    size_t threads, seed, resamples, pixels;
+};
+
+struct eval_subject {
+    struct eval_network network;
+    struct eval_pictures in, *out;           /* [sets] */
+    char *missing[OOD_CONTENDERS];           /* why a score was left out; NULL: it is there */
+    bool *correct;                           /* [in.count]; NULL: no labels */
+};
+
+struct eval {
+    struct eval_options options;
+    enum ood_convention convention;
+    struct eval_set *sets;
+    struct ood_out_set *names;               /* [sets]: the same, as evaluation.h wants them */
+    size_t set_count;
+    size_t subject_count;
+    struct eval_subject subjects[2];         /* the bundle; the one of --compare */
+    struct ood_evaluation evaluation;
+};
+
+void eval_table(const struct eval *eval);
+bool eval_json(const struct eval *eval, struct ood_error *err) OOD_MUST_CHECK;      /* one line on standard output */
+
+#endif
