@@ -63,6 +63,10 @@ struct ood_trainer *ood_trainer_new(const struct ood_bytes *onnx, const struct o
         ood_fail(err, OOD_INVALID, "a batch of %zu and %zu pictures cannot be cut into %zu slices of equal size", options->in, options->out, slices);
         return NULL;
     }
+    if (options->precision == OOD_PRECISION_BFLOAT16) {
+        ood_fail(err, OOD_UNSUPPORTED, "bfloat16: oneDNN's bfloat16 convolutions are not faster than this engine's float32 ones (docs/WINOGRAD.md)");
+        return NULL;
+    }
     struct ood_trainer *t = ood_new(struct ood_trainer, err);
     if (t == NULL)
         return NULL;
