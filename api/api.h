@@ -3,10 +3,10 @@
  *
  *     route = api_route_find(path, &tail)              NULL: api_answer_error(API_NOT_FOUND)
  *     api_route_allows(route, method)                  no: api_answer_error(API_METHOD_NOT_ALLOWED), with Allow
- *     by route->kind: an answer at once, or for API_ROUTE_SCORE
- *     api_work_parse(…)                                body to items                 | failure: api_answer_error
- *     … the daemon scores work->items into work->verdicts …
- *     api_answer_score(…)                              verdicts to JSON
+ *     by route->kind: an answer at once, or for API_ROUTE_SCORE and API_ROUTE_DETECTIONS
+ *     api_work_parse(…), api_scene_parse(…)            body to work                  | failure: api_answer_error
+ *     … the daemon scores work->items into the verdicts, see enum api_work_kind …
+ *     api_answer_score(…), api_answer_detections(…)    verdicts to JSON
  *     api_work_free */
 #ifndef OODD_API_H
 #define OODD_API_H
@@ -28,6 +28,8 @@
     X(API_TOO_MANY_ITEMS, "too_many_items", 413)                                                                      \
     X(API_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", 415)                                                      \
     X(API_ITEM, "", 422)                                   /* the only item failed; the word is the item's */         \
+    X(API_TOO_MANY_BOXES, "too_many_boxes", 422)                                                                      \
+    X(API_NO_DETECTOR, "no_detector", 422)                 /* no boxes, and the model cannot find objects */          \
     X(API_QUEUE_FULL, "queue_full", 429)                   /* with Retry-After */                                     \
     X(API_HEADERS_TOO_LARGE, "headers_too_large", 431)                                                                \
     X(API_INTERNAL, "internal_error", 500)                                                                            \
@@ -67,7 +69,10 @@ void api_answer_free(struct api_answer *answer);
 
 /* ---- routes ---- */
 
-enum api_route_kind { API_ROUTE_SCORE, API_ROUTE_MODELS, API_ROUTE_MODEL, API_ROUTE_HEALTH, API_ROUTE_READY, API_ROUTE_METRICS, API_ROUTE_OPENAPI };
+enum api_route_kind {
+    API_ROUTE_SCORE, API_ROUTE_DETECTIONS, API_ROUTE_MODELS, API_ROUTE_MODEL, API_ROUTE_HEALTH, API_ROUTE_READY, API_ROUTE_METRICS,
+    API_ROUTE_OPENAPI,
+};
 
 struct api_route {
     const char *path;                        /* "/v1/score"; "/v1/models/" + NAME: "/v1/models/{name}" */
@@ -109,10 +114,30 @@ void api_answer_error(const struct api_error *error, const char *request_id, uns
 
 struct api_limits { size_t items, body_bytes; };
 
+/* What the daemon does with a work. */
+enum api_work_kind {
+    API_WORK_ITEMS,                          /* items[count] into verdicts[count], each alone */
+    API_WORK_BOXES,                          /* the scene's boxes by ood_cut, once, its crops into items[count].crop (each from
+                                              * ood_alloc); then items[count] into scene.detections[count].verdict, each alone */
+    API_WORK_SCENE,                          /* count is 1; the scene as a whole: ood_detect where scene.find, else ood_score_boxes */
+};
+
+/* POST /v1/detections: one picture, and boxes or none. */
+struct api_scene {
+    const void *picture;                     /* in the body or in memory of the work */
+    size_t picture_size;
+    bool find;                               /* no boxes were given: a detector finds the objects */
+    struct ood_boxes boxes;
+    struct ood_detection *detections;        /* [boxes.count] zeroed; where find: NULL, the daemon's from ood_alloc [result.count] */
+    struct ood_scene result;
+};
+
 struct api_work {
+    enum api_work_kind kind;
     size_t count;
     struct ood_item *items;                  /* point into body or into memory of the work */
-    char **ids;                              /* [count], NULL where the caller gave none */
+    char **ids;                              /* [count] or [scene.boxes.count], NULL where the caller gave none */
+    struct api_scene scene;
     struct ood_verdict *verdicts;            /* [count], zeroed: the daemon fills */
     float *logits;                           /* [count][K] if top > 0 (items' logits_out point here), else NULL */
     size_t top;                              /* ?top=, 0: not asked */
@@ -129,12 +154,30 @@ bool api_work_parse(const char *content_type, const char *top, const unsigned ch
                     struct api_error *err) OOD_MUST_CHECK;
 void api_work_free(struct api_work *work);
 
+/* The same of POST /v1/detections. A malformed box is API_ITEM with OOD_BOX_INVALID, and like API_TOO_MANY_BOXES names the box by
+ * index and id. Without boxes, and the scorer no detector: API_NO_DETECTOR. */
+bool api_scene_parse(const char *content_type, const unsigned char *body, size_t size, const struct api_limits *limits,
+                     const struct ood_scorer *scorer, struct api_work *work, struct api_error *err) OOD_MUST_CHECK;
+
+/* Boxes alone, as a file of oodctl holds them: the text of the part `boxes`. work->scene.picture is left NULL. */
+bool api_boxes_parse(const char *text, size_t size, const struct api_limits *limits, const struct ood_scorer *scorer,
+                     struct api_work *work, struct api_error *err) OOD_MUST_CHECK;
+
 struct api_timing { double queue, decode, infer; };       /* seconds */
 
 /* Verdicts to the answer of INTERFACE section 3. A single failed picture: its own error under 422. The same function serves
  * `oodctl score --json` through api_result_json, so both print the same bytes. */
 void api_answer_score(const struct api_model *model, const struct api_work *work, const char *request_id,
                       const struct api_timing *timing, struct api_answer *answer);
+
+/* The answer of /v1/detections. A scene that failed: its own error, the box named by index and id. */
+void api_answer_detections(const struct api_model *model, const struct api_work *work, const char *request_id,
+                           const struct api_timing *timing, struct api_answer *answer);
+
+/* A scene as `oodctl score --json` prints it: index, id, then the bytes of the answer from "width" to "warnings"; or "error".
+ * ids NULL: none. Freed as below; NULL: out of memory. */
+char *api_scene_json(const struct ood_scorer *scorer, size_t index, const char *id, const struct ood_scene *scene,
+                     const struct ood_detection *detections, char *const *ids);
 
 /* One element of "results" as compact JSON text (malloc, freed by ood_free of base/ or api_text_free), NULL: out of memory.
  * index and id as in the answer; logits [K] or NULL, top as in the work. */

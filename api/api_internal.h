@@ -60,9 +60,27 @@ struct api_builder {
 bool api_builder_add(struct api_builder *builder, const struct ood_item *item, const char *id, size_t id_size,
                      struct api_error *err) OOD_MUST_CHECK;
 
-/* Bodies to items (multipart.c, json.c). */
-bool api_multipart_parse(struct api_builder *builder, const char *content_type, const unsigned char *body, size_t size,
-                         struct api_error *err) OOD_MUST_CHECK;
+/* An id's length and bytes. */
+bool api_id_check(const char *id, size_t size, struct api_error *err) OOD_MUST_CHECK;
+
+/* multipart/form-data (multipart.c): each part in its order; *parts: how many. A taker's API_BAD_REQUEST gets the part's number
+ * in front. An empty body has no parts. */
+struct api_part {
+    bool file;                          /* a filename or an image type */
+    const char *name;                   /* what fits into API_VALUE_ROOM; name_size is the true length */
+    size_t name_size;
+    const unsigned char *data;          /* in the body */
+    size_t size;
+};
+typedef bool api_part_taker(void *context, const struct api_part *part, struct api_error *err);
+bool api_multipart_parse(const char *content_type, const unsigned char *body, size_t size, api_part_taker *take, void *context,
+                         size_t *parts, struct api_error *err) OOD_MUST_CHECK;
+
+/* A body's media type (request.c): of those both routes take; NULL, or another: API_UNSUPPORTED_MEDIA_TYPE. */
+enum api_media { API_MEDIA_PICTURE, API_MEDIA_MULTIPART, API_MEDIA_JSON };
+bool api_media_parse(const char *content_type, enum api_media *media, struct api_error *err) OOD_MUST_CHECK;
+
+/* A body to items (json.c). */
 bool api_json_parse(struct api_builder *builder, const unsigned char *body, size_t size, struct api_error *err) OOD_MUST_CHECK;
 
 /* ---- writing JSON (writer.h) ---- */

@@ -1,5 +1,5 @@
-/* multipart/form-data (RFC 7578, RFC 2046 section 5.1) over a body that is all here: every file part is a picture. Pictures
- * stay where they are in the body. Parts that are no files (fields of a form) are passed over. */
+/* multipart/form-data (RFC 7578, RFC 2046 section 5.1) over a body that is all here. The parts' contents stay where they are in
+ * the body; what becomes of them is the taker's. */
 #include "api/api_internal.h"
 
 #define PART_HEADER_BYTES 8192
@@ -134,7 +134,7 @@ static bool end_boundary(const char **at, const char *end, bool *last, struct ap
     return true;
 }
 
-static bool read_part(struct api_builder *builder, const struct delimiter *delimiter, const char **at, const char *end,
+static bool read_part(api_part_taker *take, void *context, const struct delimiter *delimiter, const char **at, const char *end,
                       struct api_error *err)
 {
     struct part part = { 0 };
@@ -145,18 +145,18 @@ static bool read_part(struct api_builder *builder, const struct delimiter *delim
     if (stop == NULL)
         return api_fail(err, API_BAD_REQUEST, "no boundary behind it: the final one is missing");
     *at = stop + delimiter->size;
-    if (!part.file)
-        return true;
-    struct ood_item item = { .picture = data, .picture_size = stop > data ? (size_t)(stop - data) : 0 };
-    return api_builder_add(builder, &item, part.name, part.name_size, err);
+    struct api_part taken = { .file = part.file, .name = part.name, .name_size = part.name_size, .data = (const unsigned char *)data,
+                              .size = stop > data ? (size_t)(stop - data) : 0 };
+    return take(context, &taken, err);
 }
 
-bool api_multipart_parse(struct api_builder *builder, const char *content_type, const unsigned char *body, size_t size,
-                         struct api_error *err)
+bool api_multipart_parse(const char *content_type, const unsigned char *body, size_t size, api_part_taker *take, void *context,
+                         size_t *parts, struct api_error *err)
 {
     struct delimiter delimiter = { 0 };
     if (!read_boundary(content_type, &delimiter, err))
         return false;
+    *parts = 0;
     if (size == 0)
         return true;                                        /* the caller says that it is empty */
     const char *at = (const char *)body, *end = at + size;
@@ -171,12 +171,10 @@ bool api_multipart_parse(struct api_builder *builder, const char *content_type, 
         bool last;
         if (!end_boundary(&at, end, &last, err))
             return api_error_prefix(err, "multipart/form-data");
-        if (last && builder->work->count == 0)
-            return api_fail(err, API_NO_ITEMS, "multipart/form-data: %s; a file part has a filename or an image/* Content-Type",
-                            number == 1 ? "no parts" : "none of the parts is a file");
         if (last)
             return true;
-        if (!read_part(builder, &delimiter, &at, end, err))
+        if (!read_part(take, context, &delimiter, &at, end, err))
             return err->code == API_BAD_REQUEST ? api_error_prefix(err, "multipart/form-data: part %zu", number) : false;
+        *parts = number;
     }
 }

@@ -15,7 +15,7 @@ bool api_request_id_valid(const char *text)
     return length > 0;
 }
 
-static bool check_id(const char *id, size_t size, struct api_error *err)
+bool api_id_check(const char *id, size_t size, struct api_error *err)
 {
     if (size > API_ID_BYTES)
         return api_fail(err, API_BAD_REQUEST, "id has %zu bytes; the limit is %d", size, API_ID_BYTES);
@@ -32,7 +32,7 @@ bool api_builder_add(struct api_builder *builder, const struct ood_item *item, c
     char *copy = NULL;
     if (work->count >= builder->limits->items)
         return api_fail(err, API_TOO_MANY_ITEMS, "more than %zu items in one request", builder->limits->items);
-    if (id != NULL && !check_id(id, id_size, err))
+    if (id != NULL && !api_id_check(id, id_size, err))
         return false;
     if (id != NULL && (copy = ood_pool_strndup(builder->pool, id, id_size, &cause)) == NULL)
         return api_fail_ood(err, &cause);
@@ -58,25 +58,55 @@ static bool parse_top(const char *text, size_t classes, size_t *top, struct api_
     return true;
 }
 
-static bool parse_body(struct api_builder *builder, const char *content_type, const unsigned char *body, size_t size,
-                       struct api_error *err)
+bool api_media_parse(const char *content_type, enum api_media *media, struct api_error *err)
 {
     static const char expected[] = "expected image/*, application/octet-stream, multipart/form-data or application/json";
     if (content_type == NULL)
         return api_fail(err, API_UNSUPPORTED_MEDIA_TYPE, "Content-Type is missing; %s", expected);
     const char *at = content_type, *end = content_type + strlen(content_type);
     struct api_slice type = api_header_word(&at, end);
-    if (api_slice_is_media_type(type)) {
-        if (api_slice_starts(type, "image/") || api_slice_is(type, "application/octet-stream")) {
-            builder->work->single = true;
-            return api_builder_add(builder, &(struct ood_item){ .picture = body, .picture_size = size }, NULL, 0, err);
-        }
-        if (api_slice_is(type, "multipart/form-data"))
-            return api_multipart_parse(builder, content_type, body, size, err);
-        if (api_slice_is(type, "application/json"))
-            return api_json_parse(builder, body, size, err);
+    bool known = true;
+    if (!api_slice_is_media_type(type))
+        known = false;
+    else if (api_slice_starts(type, "image/") || api_slice_is(type, "application/octet-stream"))
+        *media = API_MEDIA_PICTURE;
+    else if (api_slice_is(type, "multipart/form-data"))
+        *media = API_MEDIA_MULTIPART;
+    else if (api_slice_is(type, "application/json"))
+        *media = API_MEDIA_JSON;
+    else
+        known = false;
+    return known || api_fail(err, API_UNSUPPORTED_MEDIA_TYPE, "Content-Type is \"%.*s\"; %s", API_QUOTE_BYTES, content_type, expected);
+}
+
+/* Every file part is a picture; the fields of a form are passed over. */
+static bool take_picture(void *context, const struct api_part *part, struct api_error *err)
+{
+    struct ood_item item = { .picture = part->data, .picture_size = part->size };
+    return !part->file || api_builder_add(context, &item, part->name, part->name_size, err);
+}
+
+static bool parse_body(struct api_builder *builder, const char *content_type, const unsigned char *body, size_t size,
+                       struct api_error *err)
+{
+    enum api_media media;
+    size_t parts;
+    if (!api_media_parse(content_type, &media, err))
+        return false;
+    switch (media) {
+    case API_MEDIA_PICTURE:
+        builder->work->single = true;
+        return api_builder_add(builder, &(struct ood_item){ .picture = body, .picture_size = size }, NULL, 0, err);
+    case API_MEDIA_MULTIPART:
+        if (!api_multipart_parse(content_type, body, size, take_picture, builder, &parts, err))
+            return false;
+        return size == 0 || builder->work->count > 0 ||
+               api_fail(err, API_NO_ITEMS, "multipart/form-data: %s; a file part has a filename or an image/* Content-Type",
+                        parts == 0 ? "no parts" : "none of the parts is a file");
+    case API_MEDIA_JSON:
+        break;
     }
-    return api_fail(err, API_UNSUPPORTED_MEDIA_TYPE, "Content-Type is \"%.*s\"; %s", API_QUOTE_BYTES, content_type, expected);
+    return api_json_parse(builder, body, size, err);
 }
 
 static bool make_outputs(struct api_work *work, size_t classes, struct api_error *err)
@@ -130,6 +160,9 @@ fail:
 
 void api_work_free(struct api_work *work)
 {
+    for (size_t i = 0; work->kind == API_WORK_BOXES && work->items != NULL && i < work->count; i++)
+        ood_free((void *)(uintptr_t)work->items[i].crop);
+    ood_free(work->scene.detections);
     ood_free(work->items);
     ood_free(work->ids);
     ood_free(work->verdicts);

@@ -3,6 +3,7 @@
 
 const struct api_route api_routes[] = {
     { "/v1/score",         API_ROUTE_SCORE,   "POST",      false },
+    { "/v1/detections",    API_ROUTE_DETECTIONS, "POST",   false },
     { "/v1/models",        API_ROUTE_MODELS,  "GET, HEAD", false },
     { "/v1/models/{name}", API_ROUTE_MODEL,   "GET, HEAD", false },
     { "/healthz",          API_ROUTE_HEALTH,  "GET, HEAD", true },

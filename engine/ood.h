@@ -201,13 +201,15 @@ OOD_API bool ood_detect(const struct ood_scorer *scorer, struct ood_session *ses
                         size_t picture_size, struct ood_detection *detections, size_t capacity, struct ood_scene *scene,
                         struct ood_timing *timing, struct ood_error *err) OOD_MUST_CHECK;
 
+#define OOD_MARGIN_MOST 10
+
 /* Boxes of the caller's in one picture. Memory is the caller's. */
 struct ood_boxes {
     const double (*corners)[4];        /* [count]: x1, y1, x2, y2 */
     size_t count;
     bool relative;                     /* x in widths and y in heights of the upright picture, instead of in pixels */
-    double margin;                     /* context cut out around a box: so many times its width and height on each side, 0 … 10;
-                                        * 0 for a detector, which sees the whole picture */
+    double margin;                     /* context cut out around a box: so many times its width and height on each side, at most
+                                        * OOD_MARGIN_MOST; 0 for a detector, which sees the whole picture */
 };
 
 /* A verdict for each of the caller's boxes, in their order: detections[boxes->count], box cut to the picture. With a

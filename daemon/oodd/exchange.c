@@ -53,6 +53,12 @@ static const struct api_model *model_of(const struct oodd_exchange *exchange)
     return &oodd_generation_service(exchange->request.generation)->models[exchange->request.model];
 }
 
+/* Does the route take a body to score? */
+static bool takes_work(const struct api_route *route)
+{
+    return route->kind == API_ROUTE_SCORE || route->kind == API_ROUTE_DETECTIONS;
+}
+
 /* ---- ids ---- */
 
 /* 16 hexadecimal digits: a count, stirred (splitmix64), from a random beginning. */
@@ -244,7 +250,7 @@ static bool inspect(struct oodd_exchange *exchange, uint64_t length, bool declar
     if (length > most)
         return api_fail(&exchange->refusal, API_BODY_TOO_LARGE, "the body has %llu bytes: expected at most %zu",
                         (unsigned long long)length, most);
-    return exchange->route->kind != API_ROUTE_SCORE || inspect_score(exchange, declared);
+    return !takes_work(exchange->route) || inspect_score(exchange, declared);
 }
 
 static enum MHD_Result begin(struct oodd_exchange *exchange)
@@ -256,7 +262,7 @@ static enum MHD_Result begin(struct oodd_exchange *exchange)
                           exchange->started + config_of(exchange)->body_seconds, NULL, false))
         return MHD_NO;
     bool good = inspect(exchange, length, declared);
-    exchange->discard = !good || exchange->route->kind != API_ROUTE_SCORE;
+    exchange->discard = !good || !takes_work(exchange->route);
     if (!good && (chunks || length > DISCARD_MOST || (length > 0 && header(exchange, "Expect") != NULL))) {
         exchange->last = true;
         return respond_error(exchange, &exchange->refusal, exchange->retry_after);
@@ -290,7 +296,7 @@ static enum MHD_Result collect(struct oodd_exchange *exchange, const char *data,
 {
     struct ood_error err = { 0 };
     size_t most = exchange->discard ? DISCARD_MOST : config_of(exchange)->body_bytes;
-    if (exchange->route != NULL && exchange->route->kind != API_ROUTE_SCORE && exchange->refusal.code == API_OK)
+    if (exchange->route != NULL && !takes_work(exchange->route) && exchange->refusal.code == API_OK)
         most = config_of(exchange)->body_bytes;          /* a body nobody asked for is read, and forgotten */
     if (size > most - exchange->body_size) {
         api_fail(&exchange->refusal, API_BODY_TOO_LARGE, "the body is longer than %zu bytes", most);
@@ -355,24 +361,36 @@ static enum MHD_Result answer_at_once(struct oodd_exchange *exchange)
         break;
     case API_ROUTE_METRICS:
     case API_ROUTE_SCORE:
+    case API_ROUTE_DETECTIONS:
         return answer_metrics(exchange);
     }
     oodd_queue_refuse(oodd_service_queue(exchange->service), &exchange->request);
     return respond(exchange, &answer);
 }
 
+static bool parse(struct oodd_exchange *exchange, struct api_error *error)
+{
+    static const enum oodd_way ways[] = { [API_WORK_ITEMS] = OODD_BY_ITEMS, [API_WORK_BOXES] = OODD_CUT_FIRST, [API_WORK_SCENE] = OODD_ALONE };
+    const struct oodd_config *config = config_of(exchange);
+    const struct api_limits limits = { config->items, config->body_bytes };
+    const struct ood_scorer *scorer = model_of(exchange)->scorer;
+    const unsigned char *body = exchange->body != NULL ? exchange->body : (const unsigned char *)"";
+    const char *type = header(exchange, "Content-Type");
+    struct oodd_request *request = &exchange->request;
+    exchange->parsed = exchange->route->kind == API_ROUTE_DETECTIONS
+                           ? api_scene_parse(type, body, exchange->body_size, &limits, scorer, &request->work, error)
+                           : api_work_parse(type, argument(exchange, "top"), body, exchange->body_size, &limits, scorer, &request->work, error);
+    request->way = ways[request->work.kind];
+    return exchange->parsed;
+}
+
 /* Parses and admits. The connection is suspended before the push, after which the request may be resumed at any moment. */
 static enum MHD_Result admit(struct oodd_exchange *exchange)
 {
-    const struct oodd_config *config = config_of(exchange);
-    const struct api_limits limits = { config->items, config->body_bytes };
     struct oodd_queue *queue = oodd_service_queue(exchange->service);
     struct api_error error = { 0 };
-    const unsigned char *body = exchange->body != NULL ? exchange->body : (const unsigned char *)"";
-    if (!api_work_parse(header(exchange, "Content-Type"), argument(exchange, "top"), body, exchange->body_size, &limits,
-                        model_of(exchange)->scorer, &exchange->request.work, &error))
+    if (!parse(exchange, &error))
         return respond_error(exchange, &error, 0);
-    exchange->parsed = true;
     enum oodd_admission admission = oodd_queue_reserve(queue, exchange->request.work.count);
     if (admission == OODD_CLOSED) {
         oodd_metrics_rejected(OODD_REJECTED_DRAINING);
@@ -401,9 +419,16 @@ static enum MHD_Result answer_scored(struct oodd_exchange *exchange)
     struct api_answer answer = { 0 };
     size_t slot = oodd_generation_slot(request->generation, request->model);
     oodd_metrics_queued(timing.queue);
-    for (size_t i = 0; i < request->work.count; i++)
-        oodd_metrics_item(slot, &request->work.verdicts[i]);
-    api_answer_score(model_of(exchange), &request->work, exchange->id, &timing, &answer);
+    if (request->work.kind == API_WORK_ITEMS) {
+        for (size_t i = 0; i < request->work.count; i++)
+            oodd_metrics_item(slot, &request->work.verdicts[i]);
+        api_answer_score(model_of(exchange), &request->work, exchange->id, &timing, &answer);
+    } else {
+        const struct api_scene *scene = &request->work.scene;
+        for (size_t i = 0; scene->result.error.code == OOD_OK && i < scene->result.count; i++)
+            oodd_metrics_item(slot, &scene->detections[i].verdict);
+        api_answer_detections(model_of(exchange), &request->work, exchange->id, &timing, &answer);
+    }
     return respond(exchange, &answer);
 }
 
@@ -443,7 +468,7 @@ static enum MHD_Result finish(struct oodd_exchange *exchange)
     }
     if (exchange->refusal.code != API_OK)
         return respond_error(exchange, &exchange->refusal, exchange->retry_after);
-    if (exchange->route->kind != API_ROUTE_SCORE)
+    if (!takes_work(exchange->route))
         return answer_at_once(exchange);
     if (!exchange->bounced) {
         /* libmicrohttpd 0.9.75 reads once more from a connection it resumes, and takes the end of a half-closed one for the

@@ -100,6 +100,8 @@ void oodd_metrics_batch(size_t items, const struct ood_timing *timing)
     observe(&mine()->stages[OODD_STAGE_SCORE], &stage_bounds, timing->score);
 }
 
+void oodd_metrics_cut(const struct ood_timing *timing) { observe(&mine()->stages[OODD_STAGE_DECODE], &stage_bounds, timing->decode); }
+
 void oodd_metrics_item(size_t slot, const struct ood_verdict *verdict)
 {
     bool scored = verdict->error.code == OOD_OK;
@@ -211,7 +213,7 @@ static void put_items(struct text *text)
     pthread_mutex_lock(&models_lock);
     size_t count = model_count;              /* names are never changed once there */
     pthread_mutex_unlock(&models_lock);
-    head(text, "oodd_items_total", "counter", "Pictures and tensors answered, by decision.");
+    head(text, "oodd_items_total", "counter", "Pictures, tensors and objects answered, by decision.");
     for (size_t model = 0; model < count; model++)
         for (size_t decision = 0; decision < 4; decision++)
             put(text, "oodd_items_total{model=\"%s\",decision=\"%s\"} %llu\n", models[model], decisions[decision],

@@ -31,6 +31,7 @@ void oodd_metrics_rejected(enum oodd_rejection reason);
 void oodd_metrics_reload(bool succeeded);
 void oodd_metrics_queued(double seconds);
 void oodd_metrics_batch(size_t items, const struct ood_timing *timing);
+void oodd_metrics_cut(const struct ood_timing *timing);          /* a picture was decoded for its boxes */
 /* slot: of oodd_metrics_model. verdict: of a kept item. */
 void oodd_metrics_item(size_t slot, const struct ood_verdict *verdict);
 

@@ -1,11 +1,15 @@
 /* The queue: one owner of a request at a time.
  *
  *   COLLECTING --reserve, suspend, push--> QUEUED --pop--> SCORING --finish, last item--> ANSWERED --complete--> destroyed
- *       |                                    |                |                               ^
- *       +--refuse----------------------------+--drop, abandon-+-------------------------------+
+ *       |                                   | ^ |             |                              ^ ^
+ *       |                               pop v | | cut         |                              | |
+ *       |                                 CUTTING ------------|--cut in vain, drop-----------+ |
+ *       +--refuse-------------------------------+--drop, abandon-+-----------------------------+
  *
  *   COLLECTING  HTTP thread       the body arrives; nothing of the request is known here
  *   QUEUED      the queue         connection suspended; in the line; nothing taken: next == 0, items_left == items > 0
+ *   CUTTING     one worker        connection suspended; not in the line; it makes the items, of which none can be taken yet:
+ *                                 next == 0, in_hands == 1, items_left == items. Only on the way OODD_CUT_FIRST, once
  *   SCORING     queue and workers connection suspended; in the line while next < items; in_hands + items - next == items_left
  *   ANSWERED    HTTP thread       not in the line; outcome says why. SCORED: items_left == in_hands == 0, each item has a
  *                                 verdict. Given up: workers may still bring items back (in_hands > 0), which are dropped
@@ -15,7 +19,9 @@
  * 2. The one who makes a request ANSWERED resumes it, after leaving the lock; while it is `held`, release does.
  * 3. A request is destroyed when the HTTP thread has completed it and no worker has an item of it: its body, which items point
  *    into, lives until then.
- * 4. `waiting` counts items reserved or in the line, never more than `limit` at admission. */
+ * 4. `waiting` counts items reserved, in the line or being cut, never more than `limit` at admission.
+ * 5. Turns: the first of the line gives a batch; with items left it goes to the end, so that who has many holds up nobody who has
+ *    few. What was cut goes to the front: it had its turn when it was taken. */
 #include "queue.h"
 
 #include <assert.h>
@@ -33,7 +39,7 @@ struct oodd_queue {
     struct oodd_request *first, *last;       /* the line */
     size_t limit, waiting, suspended, active, busy, workers;
     uint64_t beat;
-    bool closed;
+    bool closed, abandoned;
     double seconds_per_item;                 /* of one worker, smoothed; 0: nothing was measured yet */
 };
 
@@ -41,7 +47,8 @@ static void request_check(const struct oodd_queue *queue, const struct oodd_requ
 {
     const size_t items = request->work.count;
     const bool in_line = request->earlier != NULL || request->later != NULL || queue->first == request;
-    assert(request->next <= items && request->in_hands <= request->next && request->items_left <= items);
+    const bool cutting = request->state == OODD_CUTTING;
+    assert(request->next <= items && request->in_hands <= request->next + cutting && request->items_left <= items);
     switch (request->state) {
     case OODD_COLLECTING:
         assert(!in_line && request->next == 0 && request->outcome == OODD_PENDING);
@@ -50,7 +57,12 @@ static void request_check(const struct oodd_queue *queue, const struct oodd_requ
         assert(in_line && request->next == 0 && request->items_left == items && items > 0);
         assert(request->outcome == OODD_PENDING && !request->completed);
         break;
+    case OODD_CUTTING:
+        assert(!in_line && request->next == 0 && request->in_hands == 1 && request->items_left == items && items > 0);
+        assert(request->way == OODD_CUT_FIRST && !request->cut && request->outcome == OODD_PENDING && !request->completed);
+        break;
     case OODD_SCORING:
+        assert(request->way != OODD_CUT_FIRST || request->cut);
         assert(in_line == (request->next < items) && request->items_left > 0);
         assert(request->in_hands + (items - request->next) == request->items_left);
         assert(request->outcome == OODD_PENDING && !request->completed);
@@ -60,7 +72,7 @@ static void request_check(const struct oodd_queue *queue, const struct oodd_requ
         assert(request->outcome != OODD_SCORED || (request->items_left == 0 && request->in_hands == 0));
         break;
     }
-    (void)items, (void)in_line;
+    (void)items, (void)in_line, (void)cutting;
 }
 
 /* ---- the line ---- */
@@ -74,6 +86,17 @@ static void line_append(struct oodd_queue *queue, struct oodd_request *request)
     else
         queue->first = request;
     queue->last = request;
+}
+
+static void line_prepend(struct oodd_queue *queue, struct oodd_request *request)
+{
+    request->earlier = NULL;
+    request->later = queue->first;
+    if (queue->first != NULL)
+        queue->first->earlier = request;
+    else
+        queue->last = request;
+    queue->first = request;
 }
 
 static void line_remove(struct oodd_queue *queue, struct oodd_request *request)
@@ -232,11 +255,12 @@ unsigned oodd_queue_retry_after(struct oodd_queue *queue)
 
 /* ---- giving up ---- */
 
-/* Under the lock: a QUEUED or SCORING request becomes ANSWERED. True: to be resumed once the lock is left. */
+/* Under the lock: a QUEUED, CUTTING or SCORING request becomes ANSWERED. True: to be resumed once the lock is left. */
 static bool answer(struct oodd_queue *queue, struct oodd_request *request, enum oodd_outcome outcome)
 {
     if (request->next < request->work.count) {
-        line_remove(queue, request);
+        if (request->state != OODD_CUTTING)
+            line_remove(queue, request);
         queue->waiting -= request->work.count - request->next;
         request->next = request->work.count;
     }
@@ -253,7 +277,7 @@ static bool answer(struct oodd_queue *queue, struct oodd_request *request, enum 
 
 static bool waits(const struct oodd_request *request)
 {
-    return request->state == OODD_QUEUED || request->state == OODD_SCORING;
+    return request->state == OODD_QUEUED || request->state == OODD_CUTTING || request->state == OODD_SCORING;
 }
 
 bool oodd_queue_drop(struct oodd_queue *queue, struct oodd_request *request, enum oodd_outcome outcome)
@@ -290,6 +314,7 @@ void oodd_queue_abandon(struct oodd_queue *queue)
     for (;;) {
         pthread_mutex_lock(&queue->lock);
         struct oodd_request *request = queue->first;
+        queue->abandoned = true;
         bool resume = request != NULL && answer(queue, request, OODD_STOPPED);
         pthread_mutex_unlock(&queue->lock);
         if (request == NULL)
@@ -316,30 +341,61 @@ static struct oodd_request *expire(struct oodd_queue *queue, double now)
     return expired;
 }
 
-/* Under the lock, the line not empty: takes items of the first request's model. */
+static bool in_one_piece(const struct oodd_request *request)
+{
+    return request->way == OODD_ALONE || (request->way == OODD_CUT_FIRST && !request->cut);
+}
+
+/* Under the lock: the first of the line to be cut. */
+static void take_to_cut(struct oodd_queue *queue, struct oodd_request *request, double now, struct oodd_batch *batch)
+{
+    line_remove(queue, request);
+    request->state = OODD_CUTTING;
+    request->taken = now;
+    request->in_hands = 1;
+    batch->entries[batch->count++] = (struct oodd_entry){ request, 0 };
+    request_check(queue, request);
+}
+
+/* Under the lock: as many of its items as the batch has room for. */
+static void take_items(struct oodd_queue *queue, struct oodd_request *request, double now, size_t most, struct oodd_batch *batch)
+{
+    request_check(queue, request);
+    if (request->state == OODD_QUEUED && !request->cut)
+        request->taken = now;
+    request->state = OODD_SCORING;
+    while (request->next < request->work.count && batch->count < most) {
+        batch->entries[batch->count++] = (struct oodd_entry){ request, request->next++ };
+        request->in_hands++;
+        queue->waiting--;
+    }
+    line_remove(queue, request);
+    if (request->next < request->work.count)
+        line_append(queue, request);
+    request_check(queue, request);
+}
+
+/* Under the lock, the line not empty: what the first request has, filled up from those behind it of the same model. */
 static void take(struct oodd_queue *queue, double now, struct oodd_batch *batch)
 {
-    struct oodd_request *later;
-    size_t most = queue->first->batch < OODD_BATCH_MOST ? queue->first->batch : OODD_BATCH_MOST;
-    batch->generation = queue->first->generation;
-    batch->model = queue->first->model;
+    struct oodd_request *first = queue->first, *later;
+    size_t most = first->batch < OODD_BATCH_MOST ? first->batch : OODD_BATCH_MOST;
+    batch->generation = first->generation;
+    batch->model = first->model;
     batch->count = 0;
-    for (struct oodd_request *request = queue->first; request != NULL && batch->count < most; request = later) {
+    batch->to_cut = first->way == OODD_CUT_FIRST && !first->cut;
+    if (batch->to_cut) {
+        take_to_cut(queue, first, now, batch);
+        return;
+    }
+    if (in_one_piece(first)) {
+        take_items(queue, first, now, 1, batch);
+        return;
+    }
+    for (struct oodd_request *request = first; request != NULL && batch->count < most; request = later) {
         later = request->later;
-        if (request->generation != batch->generation || request->model != batch->model)
-            continue;
-        request_check(queue, request);
-        if (request->state == OODD_QUEUED)
-            request->taken = now;
-        request->state = OODD_SCORING;
-        while (request->next < request->work.count && batch->count < most) {
-            batch->entries[batch->count++] = (struct oodd_entry){ request, request->next++ };
-            request->in_hands++;
-            queue->waiting--;
-        }
-        if (request->next == request->work.count)
-            line_remove(queue, request);
-        request_check(queue, request);
+        if (request->generation == batch->generation && request->model == batch->model && !in_one_piece(request))
+            take_items(queue, request, now, most, batch);
     }
 }
 
@@ -386,6 +442,40 @@ static bool bring_back(struct oodd_queue *queue, struct oodd_request *request, c
         return answer(queue, request, OODD_FAILED);
     }
     return request->items_left == 0 && answer(queue, request, OODD_SCORED);
+}
+
+void oodd_queue_cut(struct oodd_queue *queue, const struct oodd_batch *batch, const struct ood_timing *timing, bool in_vain,
+                    const struct ood_error *error)
+{
+    struct oodd_request *request = batch->entries[0].request;
+    bool resume = false;
+    pthread_mutex_lock(&queue->lock);
+    request_check(queue, request);
+    assert(batch->to_cut && batch->count == 1);
+    request->timing.decode += timing->decode;
+    request->in_hands = 0;
+    queue->busy--;
+    if (request->state == OODD_CUTTING && error != NULL) {
+        request->error = *error;
+        resume = answer(queue, request, OODD_FAILED);
+    } else if (request->state == OODD_CUTTING && in_vain) {
+        request->items_left = 0;
+        resume = answer(queue, request, OODD_SCORED);
+    } else if (request->state == OODD_CUTTING && queue->abandoned) {
+        resume = answer(queue, request, OODD_STOPPED);
+    } else if (request->state == OODD_CUTTING) {
+        request->cut = true;
+        request->state = OODD_QUEUED;
+        line_prepend(queue, request);
+        request_check(queue, request);
+        pthread_cond_signal(&queue->filled);
+    }
+    bool destroy = request->completed;
+    pthread_mutex_unlock(&queue->lock);
+    if (resume)
+        request->resume(request);
+    else if (destroy)
+        request->destroy(request);
 }
 
 void oodd_queue_finish(struct oodd_queue *queue, const struct oodd_batch *batch, const struct ood_timing *timing,

@@ -6,8 +6,6 @@
 #include "base/clock.h"
 #include "scorer/scorer_internal.h"
 
-#define MARGIN_MOST 10.0
-
 size_t ood_scorer_crop_bytes(const struct ood_scorer *scorer)
 {
     const struct ood_preprocess *input = &ood_scorer_bundle(scorer)->input;
@@ -83,7 +81,7 @@ static bool cut_one(struct ood_forward *forward, const struct ood_picture *pictu
 static bool check_call(const struct ood_scorer *scorer, const struct ood_session *session, const struct ood_boxes *boxes,
                        struct ood_error *err)
 {
-    double most = ood_scorer_is_detector(scorer) ? 0 : MARGIN_MOST;
+    double most = ood_scorer_is_detector(scorer) ? 0 : OOD_MARGIN_MOST;
     if (ood_session_scorer(session) != scorer)
         return ood_fail(err, OOD_INVALID, "the session was made for another scorer");
     if (!(boxes->margin >= 0 && boxes->margin <= most))

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-struct ood_scorer { struct ood_bundle bundle; };
+struct ood_scorer { struct ood_bundle bundle; bool detector; };
 
 struct ood_scorer *fake_scorer(void)
 {
@@ -27,10 +27,12 @@ struct ood_scorer *fake_scorer(void)
     return &scorer;
 }
 
+void fake_detector(struct ood_scorer *scorer, bool detector) { scorer->detector = detector; }
 struct ood_bundle *fake_bundle(struct ood_scorer *scorer) { return &scorer->bundle; }
 
 size_t ood_scorer_classes(const struct ood_scorer *scorer) { return scorer->bundle.classes; }
 size_t ood_scorer_dimension(const struct ood_scorer *scorer) { return scorer->bundle.judge.dimension; }
 const char *ood_scorer_version(const struct ood_scorer *scorer) { return scorer->bundle.version; }
 const struct ood_bundle *ood_scorer_bundle(const struct ood_scorer *scorer) { return &scorer->bundle; }
+bool ood_scorer_is_detector(const struct ood_scorer *scorer) { return scorer->detector; }
 const char *ood_scorer_label(const struct ood_scorer *scorer, size_t class_index) { return scorer->bundle.labels[class_index]; }

@@ -9,4 +9,7 @@ struct ood_scorer *fake_scorer(void);
 /* Its bundle, for a test to change. */
 struct ood_bundle *fake_bundle(struct ood_scorer *scorer);
 
+/* Whether it says of itself that it has a detector. */
+void fake_detector(struct ood_scorer *scorer, bool detector);
+
 #endif

@@ -35,6 +35,33 @@ static void parsing(void **state)
     }
 }
 
+static void parsing_scenes(void **state)
+{
+    (void)state;
+    static const struct { const char *type, *body; } scenes[] = {
+        { "application/json", "{\"image\":\"aGk=\",\"boxes\":[{\"id\":\"a\",\"box\":[1,2,3,4]},{\"box\":[1,2,3,4]}]}" },
+        { "application/json", "{\"image\":\"aGk=\",\"boxes\":[]}" },
+        { "multipart/form-data; boundary=X", "--X\r\nContent-Disposition: form-data; name=picture\r\n\r\n1\r\n--X\r\n"
+          "Content-Disposition: form-data; name=boxes\r\n\r\n[{\"box\":[1,2,3,4]}]\r\n--X--" },
+    };
+    struct api_limits limits = { .items = 4, .body_bytes = 1000 };
+    for (size_t i = 0; i < 2 * (sizeof scenes / sizeof scenes[0]); i++) {
+        bool fired = true;
+        for (unsigned long nth = 1; fired; nth++) {
+            struct api_work work = { 0 };
+            struct api_error err = { 0 };
+            const char *body = scenes[i / 2].body;
+            ood_fault_arm(OOD_FAULT_ALLOC, nth, i % 2 == 1);
+            bool parsed = api_scene_parse(scenes[i / 2].type, (const unsigned char *)body, strlen(body), &limits, fake_scorer(), &work, &err);
+            fired = ood_fault_disarm();
+            if (parsed == fired || (fired && (err.code != API_INTERNAL || strstr(err.message, "out of memory") == NULL)))
+                fail_msg("scene %zu, allocation %lu: %s: %s", i, nth, api_code_name(err.code), err.message);
+            assert_true(nth > 1 || fired);
+            api_work_free(&work);
+        }
+    }
+}
+
 static void answering(void **state)
 {
     (void)state;
@@ -46,7 +73,9 @@ static void answering(void **state)
     struct api_work work = { .count = 1, .verdicts = &verdict, .ids = &id, .logits = logits, .top = 3 };
     struct api_timing timing = { 0 };
     struct api_error error = { .code = API_NO_ITEMS };
-    for (int kind = 0; kind < 5; kind++) {
+    struct ood_detection detection = { .box = { 1, 2, 3, 4 } };
+    struct api_work scene = { .kind = API_WORK_SCENE, .scene = { .detections = &detection, .result = { .count = 1 } } };
+    for (int kind = 0; kind < 7; kind++) {
         bool fired = true;
         for (unsigned long nth = 1; fired; nth++) {
             struct api_answer answer = { 0 };
@@ -58,11 +87,13 @@ static void answering(void **state)
             case 1: api_answer_error(&error, "r", 0, NULL, &answer); break;
             case 2: written = api_answer_models(&service, &answer); break;
             case 3: api_answer_ready(&service, "r", &answer); break;
+            case 4: text = api_scene_json(model.scorer, 0, NULL, &scene.scene.result, &detection, NULL); break;
+            case 5: api_answer_detections(&model, &scene, "r", &timing, &answer); break;
             default: text = api_result_json(model.scorer, 0, NULL, &verdict, logits, 2); break;
             }
             fired = ood_fault_disarm();
             assert_true(nth > 1 || fired);
-            if (kind == 4) {
+            if (kind == 4 || kind == 6) {
                 assert_true((text == NULL) == fired);
             } else {
                 assert_true(answer.static_body == fired && answer.size > 0 && (answer.status == 500 || !fired));
@@ -76,6 +107,6 @@ static void answering(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(parsing), cmocka_unit_test(answering) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(parsing), cmocka_unit_test(parsing_scenes), cmocka_unit_test(answering) };
     return cmocka_run_group_tests_name("api faults", tests, NULL, NULL);
 }

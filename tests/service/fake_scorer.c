@@ -3,7 +3,9 @@
  *     "sleep 0.05"   the batch takes so many seconds longer            "bad"   the item fails (picture_unknown)
  *     "fail"         the whole call fails                              else    scored at once
  *
- * A folder whose name begins with "broken" does not open. Defined here, the engine's own are not linked. A session must be
+ * A picture has 640×480 pixels. Cutting its boxes does as above; of "crops 0.01" each box takes so long when it is scored. A box's
+ * score is its x1. A folder whose name begins with "broken" does not open; one that begins with "detector" finds, in any picture but
+ * "none", three objects. Defined here, the engine's own are not linked. A session must be
  * used by one thread at a time: it asserts so. */
 #include <assert.h>
 #include <math.h>
@@ -19,7 +21,7 @@
 #define CLASSES 3
 #define DIMENSION 2
 
-struct ood_scorer { struct ood_bundle bundle; atomic_int references; };
+struct ood_scorer { struct ood_bundle bundle; bool detector; atomic_int references; };
 struct ood_session { struct ood_scorer *scorer; atomic_bool used; };
 
 static char cat[] = "cat", dog[] = "dog", ship[] = "ship", input[] = "input", logits[] = "logits", features[] = "features",
@@ -45,6 +47,7 @@ struct ood_scorer *ood_scorer_open(const char *folder, const struct ood_scorer_o
                    .review_threshold = -1.5 },
         .largest_difference = NAN, .provenance = provenance,
     };
+    scorer->detector = strncmp(name, "detector", 8) == 0;
     memset(scorer->bundle.version, 'a', sizeof scorer->bundle.version - 1);
     if ((scorer->bundle.name = ood_strdup(name, err)) == NULL) {
         ood_free(scorer);
@@ -87,6 +90,9 @@ size_t ood_scorer_classes(const struct ood_scorer *scorer) { return scorer->bund
 size_t ood_scorer_dimension(const struct ood_scorer *scorer) { return scorer->bundle.judge.dimension; }
 const char *ood_scorer_version(const struct ood_scorer *scorer) { return scorer->bundle.version; }
 const struct ood_bundle *ood_scorer_bundle(const struct ood_scorer *scorer) { return &scorer->bundle; }
+bool ood_scorer_is_detector(const struct ood_scorer *scorer) { return scorer->detector; }
+size_t ood_scorer_detections_most(const struct ood_scorer *scorer) { return scorer->detector ? 100 : 0; }
+size_t ood_scorer_crop_bytes(const struct ood_scorer *scorer) { (void)scorer; return 32 * 32 * 3; }
 const char *ood_scorer_label(const struct ood_scorer *scorer, size_t class_index) { return scorer->bundle.labels[class_index]; }
 void ood_build_description(char *text, size_t size) { snprintf(text, size, "commit none; a fake scorer; " OOD_OPTIONS); }
 
@@ -104,7 +110,9 @@ static void judge(const struct ood_item *item, struct ood_verdict *verdict)
         verdict->nearest[i].class_index = i;
         verdict->nearest[i].distance = 0.07 + 0.1 * (double)i;
     }
-    if (begins(item, "bad"))
+    if (item->crop != NULL)
+        memcpy(&verdict->score, item->crop, sizeof verdict->score);
+    else if (begins(item, "bad"))
         ood_fail(&verdict->error, OOD_PICTURE_UNKNOWN, "neither JPEG nor PNG by its first bytes");
     else if (item->picture == NULL && (item->logits_count != CLASSES || item->features_count != DIMENSION))
         ood_fail(&verdict->error, OOD_TENSOR_MISMATCH, "%zu logits and %zu features: expected %d and %d", item->logits_count,
@@ -113,26 +121,43 @@ static void judge(const struct ood_item *item, struct ood_verdict *verdict)
         memcpy(item->logits_out, item->picture != NULL ? own : item->logits, sizeof own);
 }
 
+/* The seconds behind a word of the picture, 0 where it does not begin so. */
+static double seconds_of(const void *picture, size_t size, const char *word)
+{
+    char number[16] = "";
+    double seconds;
+    size_t length = strlen(word);
+    if (picture == NULL || size < length || memcmp(picture, word, length) != 0)
+        return 0;
+    memcpy(number, (const char *)picture + length, size - length < sizeof number ? size - length : sizeof number - 1);
+    return ood_parse_double(number, &seconds) && seconds < 100 ? seconds : 0;
+}
+
+static void wait_for(double seconds)
+{
+    struct timespec pause = { (time_t)seconds, (long)((seconds - floor(seconds)) * 1e9) };
+    if (seconds > 0)
+        nanosleep(&pause, NULL);
+}
+
+static void enter(const struct ood_scorer *scorer, struct ood_session *session)
+{
+    bool was = atomic_exchange(&session->used, true);
+    assert(!was && session->scorer == scorer);
+    (void)was, (void)scorer;
+}
+
 bool ood_score(const struct ood_scorer *scorer, struct ood_session *session, const struct ood_item *items, size_t n,
                struct ood_verdict *verdicts, struct ood_timing *timing, struct ood_error *err)
 {
-    bool was = atomic_exchange(&session->used, true), fails = false;
-    assert(!was && session->scorer == scorer);
-    (void)was, (void)scorer;
-    double start = ood_clock();
+    bool fails = false;
+    double start = ood_clock(), seconds;
+    enter(scorer, session);
     for (size_t i = 0; i < n; i++) {
-        char number[16] = "";
-        double seconds = 0;
-        if (begins(&items[i], "sleep ")) {
-            size_t digits = items[i].picture_size - 6 < sizeof number ? items[i].picture_size - 6 : sizeof number - 1;
-            memcpy(number, (const char *)items[i].picture + 6, digits);
-            struct timespec pause = { 0 };
-            if (ood_parse_double(number, &seconds) && seconds < 100) {
-                pause.tv_sec = (time_t)seconds;
-                pause.tv_nsec = (long)((seconds - (double)pause.tv_sec) * 1e9);
-                nanosleep(&pause, NULL);
-            }
-        }
+        seconds = seconds_of(items[i].picture, items[i].picture_size, "sleep ");
+        if (items[i].crop != NULL)
+            memcpy(&seconds, items[i].crop + sizeof seconds, sizeof seconds);
+        wait_for(seconds);
         fails = fails || begins(&items[i], "fail");
     }
     for (size_t i = 0; i < n && !fails; i++)
@@ -141,4 +166,69 @@ bool ood_score(const struct ood_scorer *scorer, struct ood_session *session, con
         *timing = (struct ood_timing){ .infer = ood_clock() - start };
     atomic_store(&session->used, false);
     return !fails || ood_fail(err, OOD_SYSTEM, "failed on purpose");
+}
+
+/* ---- boxes and objects ---- */
+
+/* Where the picture is fine, its boxes in 640×480 pixels. */
+static void look(const struct ood_item *item, const struct ood_boxes *boxes, struct ood_detection *detections, struct ood_scene *scene)
+{
+    *scene = (struct ood_scene){ .width = 640, .height = 480, .count = boxes->count };
+    if (begins(item, "bad"))
+        ood_fail(&scene->error, OOD_PICTURE_UNKNOWN, "neither JPEG nor PNG by its first bytes");
+    for (size_t i = 0; i < boxes->count && scene->error.code == OOD_OK; i++) {
+        detections[i] = (struct ood_detection){ .objectness = 1, .detection_score = 1 };
+        for (size_t k = 0; k < 4; k++)
+            detections[i].box[k] = fmin(fmax(boxes->corners[i][k], 0), k % 2 == 0 ? 640 : 480);
+        if (!(detections[i].box[0] < detections[i].box[2] && detections[i].box[1] < detections[i].box[3])) {
+            scene->box = i;
+            ood_fail(&scene->error, OOD_BOX_INVALID, "outside of the picture");
+        }
+    }
+}
+
+bool ood_cut(const struct ood_scorer *scorer, struct ood_session *session, const void *picture, size_t picture_size,
+             const struct ood_boxes *boxes, struct ood_detection *detections, unsigned char *const *crops, struct ood_scene *scene,
+             struct ood_timing *timing, struct ood_error *err)
+{
+    const struct ood_item item = { .picture = picture, .picture_size = picture_size };
+    double each = seconds_of(picture, picture_size, "crops ");
+    enter(scorer, session);
+    wait_for(seconds_of(picture, picture_size, "sleep "));
+    look(&item, boxes, detections, scene);
+    for (size_t i = 0; i < boxes->count; i++) {
+        memcpy(crops[i], &detections[i].box[0], sizeof each);
+        memcpy(crops[i] + sizeof each, &each, sizeof each);
+    }
+    *timing = (struct ood_timing){ .decode = 0.001 };
+    atomic_store(&session->used, false);
+    return !begins(&item, "fail") || ood_fail(err, OOD_SYSTEM, "failed on purpose");
+}
+
+bool ood_score_boxes(const struct ood_scorer *scorer, struct ood_session *session, const void *picture, size_t picture_size,
+                     const struct ood_boxes *boxes, struct ood_detection *detections, struct ood_scene *scene,
+                     struct ood_timing *timing, struct ood_error *err)
+{
+    const struct ood_item item = { .picture = picture, .picture_size = picture_size };
+    enter(scorer, session);
+    look(&item, boxes, detections, scene);
+    for (size_t i = 0; i < boxes->count; i++) {
+        judge(&(struct ood_item){ .picture = "x", .picture_size = 1 }, &detections[i].verdict);
+        detections[i].verdict.score = detections[i].box[0];
+    }
+    *timing = (struct ood_timing){ .decode = 0.001 };
+    atomic_store(&session->used, false);
+    return !begins(&item, "fail") || ood_fail(err, OOD_SYSTEM, "failed on purpose");
+}
+
+bool ood_detect(const struct ood_scorer *scorer, struct ood_session *session, const void *picture, size_t picture_size,
+                struct ood_detection *detections, size_t capacity, struct ood_scene *scene, struct ood_timing *timing,
+                struct ood_error *err)
+{
+    static const double corners[3][4] = { { 10, 20, 110, 120 }, { 0, 0, 640, 480 }, { 300.5, 200.25, 310.5, 260 } };
+    const struct ood_item item = { .picture = picture, .picture_size = picture_size };
+    struct ood_boxes boxes = { .corners = corners, .count = begins(&item, "none") ? 0 : 3 };
+    assert(scorer->detector && capacity >= boxes.count);
+    (void)capacity;
+    return ood_score_boxes(scorer, session, picture, picture_size, &boxes, detections, scene, timing, err);
 }

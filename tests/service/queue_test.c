@@ -1,99 +1,7 @@
 /* The queue and the workers, without HTTP: a thread that stands for libmicrohttpd admits requests, is resumed, completes
  * them; clients hang up and deadlines pass at random; nothing is resumed twice, lost, or freed early. */
-#include <pthread.h>
-#include <stdatomic.h>
-#include <time.h>
-
-#include "base/clock.h"
 #include "base/random.h"
-#include "check.h"
-#include "queue.h"
-#include "workers.h"
-
-#define WORKERS 2
-#define ITEMS_MOST 12
-
-struct probe {
-    struct oodd_request request;
-    struct ood_item items[ITEMS_MOST];
-    struct ood_verdict verdicts[ITEMS_MOST];
-    atomic_int resumed;
-    atomic_bool *destroyed;
-    char text[32];
-};
-
-/* Where those resumed wait for their HTTP thread. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static struct ood_scorer *scorer;
-static struct ood_session *sessions[WORKERS];
-static char generations[2];                  /* their addresses stand for two generations */
-
-static struct oodd_generation *generation(size_t i) { return (struct oodd_generation *)(void *)&generations[i]; }
-
-static struct oodd_bench bench(const struct oodd_generation *of, size_t model, size_t worker)
-{
-    (void)of, (void)model;
-    return (struct oodd_bench){ scorer, sessions[worker] };
-}
-
-static void resume(struct oodd_request *request)
-{
-    struct probe *probe = (struct probe *)request;
-    pthread_mutex_lock(&lock);
-    assert_int_equal(atomic_fetch_add(&probe->resumed, 1), 0);
-    pthread_cond_broadcast(&changed);
-    pthread_mutex_unlock(&lock);
-}
-
-static void destroy(struct oodd_request *request)
-{
-    struct probe *probe = (struct probe *)request;
-    if (probe->destroyed != NULL)
-        atomic_store(probe->destroyed, true);
-    free(probe);
-}
-
-static struct probe *probe_new(size_t items, const char *text, double seconds)
-{
-    struct probe *probe = calloc(1, sizeof *probe);
-    assert_non_null(probe);
-    snprintf(probe->text, sizeof probe->text, "%s", text);
-    for (size_t i = 0; i < items; i++)
-        probe->items[i] = (struct ood_item){ .picture = probe->text, .picture_size = strlen(text) };
-    probe->request = (struct oodd_request){ .generation = generation(0), .batch = 8, .deadline = ood_clock() + seconds,
-                                            .resume = resume, .destroy = destroy,
-                                            .work = { .count = items, .items = probe->items, .verdicts = probe->verdicts } };
-    return probe;
-}
-
-static void await(struct probe *probe)
-{
-    pthread_mutex_lock(&lock);
-    while (atomic_load(&probe->resumed) == 0)
-        pthread_cond_wait(&changed, &lock);
-    pthread_mutex_unlock(&lock);
-}
-
-static void pause_for(double seconds)
-{
-    struct timespec pause = { (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) };
-    nanosleep(&pause, NULL);
-}
-
-static struct oodd_queue *queue_new(size_t limit)
-{
-    struct ood_error err = { 0 };
-    struct oodd_queue *queue = oodd_queue_new(limit, WORKERS, &err);
-    assert_non_null(queue);
-    return queue;
-}
-
-static void push(struct oodd_queue *queue, struct probe *probe)
-{
-    assert_int_equal(oodd_queue_reserve(queue, probe->request.work.count), OODD_ADMITTED);
-    oodd_queue_push(queue, &probe->request);
-}
+#include "probe.h"
 
 /* ---- without workers: this thread pops ---- */
 
@@ -254,22 +162,6 @@ static void retry_after_follows_the_queue(void **state)
 
 /* ---- with workers ---- */
 
-static struct oodd_workers *start(struct oodd_queue *queue)
-{
-    struct ood_error err = { 0 };
-    struct oodd_workers *workers = oodd_workers_start(queue, WORKERS, bench, &err);
-    if (workers == NULL)
-        fail_msg("%s", err.message);
-    return workers;
-}
-
-static void stop(struct oodd_queue *queue, struct oodd_workers *workers)
-{
-    oodd_queue_close(queue);
-    oodd_workers_join(workers);
-    oodd_queue_free(queue);
-}
-
 static void each_item_has_its_verdict(void **state)
 {
     (void)state;
@@ -355,7 +247,8 @@ static void *live(void *context)
     for (size_t i = 0; i < client->requests; i++) {
         bool sleeps = ood_random_below(&random, 4) == 0;
         double seconds = ood_random_below(&random, 8) == 0 ? 0.0005 : 10;
-        struct probe *probe = probe_new(1 + ood_random_below(&random, ITEMS_MOST), sleeps ? "sleep 0.001" : "x", seconds);
+        bool boxes = ood_random_below(&random, 2) == 0;
+        struct probe *probe = (boxes ? probe_boxes : probe_new)(1 + ood_random_below(&random, ITEMS_MOST), sleeps ? "sleep 0.001" : "x", seconds);
         probe->request.model = ood_random_below(&random, 2);
         probe->request.batch = 1 + ood_random_below(&random, 8);
         size_t items = probe->request.work.count;
@@ -378,7 +271,7 @@ static void *live(void *context)
         await(probe);
         if (probe->request.outcome == OODD_SCORED)
             for (size_t item = 0; item < items; item++)
-                assert_true(probe->verdicts[item].score == 0.64);
+                assert_true(boxes ? probe->detections[item].verdict.score == (double)item : probe->verdicts[item].score == 0.64);
         client->outcomes[probe->request.outcome]++;
         oodd_queue_complete(client->queue, &probe->request);
     }
@@ -407,25 +300,6 @@ static void many_clients(void **state)
     assert_true(outcomes[OODD_SCORED] > 100 && outcomes[OODD_GONE] > 10);
     assert_int_equal(outcomes[OODD_PENDING] + outcomes[OODD_STOPPED] + outcomes[OODD_FAILED], 0);
     stop(queue, workers);
-}
-
-static int open_scorer(void **state)
-{
-    (void)state;
-    struct ood_error err = { 0 };
-    scorer = ood_scorer_open("fake", NULL, &err);
-    for (size_t i = 0; i < WORKERS; i++)
-        sessions[i] = ood_scorer_session(scorer, &err);
-    return scorer == NULL;
-}
-
-static int close_scorer(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < WORKERS; i++)
-        ood_session_free(sessions[i]);
-    ood_scorer_free(scorer);
-    return 0;
 }
 
 int main(void)
