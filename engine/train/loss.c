@@ -154,7 +154,8 @@ static bool not_finite(enum ood_loss_term term, const struct picture *picture, s
 {
     char who[48];
     snprintf(who, sizeof who, picture->in ? "of class %zu" : "an outlier", picture->label);
-    return ood_fail(err, OOD_SCORE_NOT_FINITE, "the %s term is not finite: picture %zu (%s): found %s %g", term_names[term], picture->index, who, what, found);
+    return ood_fail(err, OOD_SCORE_NOT_FINITE, "the %s term is not finite: picture %zu (%s): found %s %g", term_names[term], picture->index, who,
+                    what, found);
 }
 
 /* The first term with a weight that reads the logits (or the cosines) of in-distribution pictures (or outliers); where there is none, `otherwise`. */
@@ -448,7 +449,8 @@ bool ood_loss(struct ood_loss *loss, const struct ood_loss_batch *batch, const s
     if (!begin(loss, batch, &pass.count[0], err))
         return false;
     pass.count[1] = batch->pictures - pass.count[0];
-    size_t logit_cells = batch->pictures * loss->classes, feature_cells = batch->pictures * loss->dimension, cells = loss->classes * loss->dimension;
+    size_t logit_cells = batch->pictures * loss->classes, feature_cells = batch->pictures * loss->dimension;
+    size_t cells = loss->classes * loss->dimension;
     memset(loss->logit_gradient, 0, logit_cells * sizeof(double));
     memset(loss->feature_gradient, 0, feature_cells * sizeof(double));
     memset(loss->unit_gradient, 0, cells * sizeof(double));

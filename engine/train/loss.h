@@ -74,7 +74,8 @@ bool ood_loss_scale(struct ood_loss_options *options, const struct ood_loss_samp
 struct ood_loss;
 
 /* Checks the options and allocates for batches of up to `most` pictures. NULL on failure. Not for two threads at once. */
-struct ood_loss *ood_loss_new(size_t classes, size_t dimension, size_t most, const struct ood_loss_options *options, struct ood_error *err) OOD_MUST_CHECK;
+struct ood_loss *ood_loss_new(size_t classes, size_t dimension, size_t most, const struct ood_loss_options *options,
+                              struct ood_error *err) OOD_MUST_CHECK;
 void ood_loss_free(struct ood_loss *loss);                     /* NULL is fine */
 
 /* Whether a term (or the energy) reads features and prototypes. Without one the gradients of both are 0. */
@@ -118,6 +119,7 @@ bool ood_loss_measure(struct ood_loss *loss, const struct ood_loss_batch *batch,
 
 /* Adds the z of a batch's in-distribution pictures to the class sums; outliers are passed over. Begin, add batches, ood_prototypes_finish writes v
  * as unit class means (score/score.h, which refuses a class with fewer than 2 pictures). Errors name the picture; the sums hold those before it. */
-bool ood_prototypes_add_batch(struct ood_prototype_sums *sums, const float *features, const int32_t *labels, size_t pictures, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_prototypes_add_batch(struct ood_prototype_sums *sums, const float *features, const int32_t *labels, size_t pictures,
+                              struct ood_error *err) OOD_MUST_CHECK;
 
 #endif

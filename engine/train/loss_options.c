@@ -48,8 +48,8 @@ static bool in_range(const struct range *range, struct ood_error *err)
     if (isinf(range->low))
         return ood_fail(err, OOD_INVALID, "%s: found %g, expected a finite number", range->name, range->value);
     if (isinf(range->high))
-        return ood_fail(err, OOD_INVALID, "%s: found %g, expected a finite number %s %g", range->name, range->value, range->open ? "above" : "of at least",
-                        range->low);
+        return ood_fail(err, OOD_INVALID, "%s: found %g, expected a finite number %s %g", range->name, range->value,
+                        range->open ? "above" : "of at least", range->low);
     return ood_fail(err, OOD_INVALID, "%s: found %g, expected %g to %g", range->name, range->value, range->low, range->high);
 }
 

@@ -156,7 +156,9 @@ bool ood_optimiser_step(struct ood_optimiser *optimiser, double rate, double *no
     for (size_t i = 0; i < optimiser->count; i++) {
         struct state *state = &optimiser->states[i];
         const struct ood_block *block = &state->block;
-        struct coefficients by = { (float)clip, block->decay ? (float)options->weight_decay : 0, (float)options->momentum, (float)(rate * block->rate) };
+        struct coefficients by = {
+            (float)clip, block->decay ? (float)options->weight_decay : 0, (float)options->momentum, (float)(rate * block->rate),
+        };
         if (trained(block))
             update(block->value, block->gradient, state->momentum, block->count, by);
         if (state->average != NULL)

@@ -403,8 +403,10 @@ static void failing_term_is_named(void **state)
             char says[128];
             fill(&arrays, BOTH, 3);                                  /* picture 2 is in, picture 1 an outlier */
             const struct { float *place; const char *term; const char *who; } places[] = {
-                { &arrays.logits[2 * CLASSES + 3], rows[r].logit_in, "picture 2 (of class " }, { &arrays.logits[1 * CLASSES], rows[r].logit_out, "picture 1 (an outlier)" },
-                { &arrays.features[2 * DIMENSION], rows[r].feature_in, "picture 2 (of class " }, { &arrays.features[2 * DIMENSION - 1], rows[r].feature_out, "picture 1 (an outlier)" },
+                { &arrays.logits[2 * CLASSES + 3], rows[r].logit_in, "picture 2 (of class " },
+                { &arrays.logits[1 * CLASSES], rows[r].logit_out, "picture 1 (an outlier)" },
+                { &arrays.features[2 * DIMENSION], rows[r].feature_in, "picture 2 (of class " },
+                { &arrays.features[2 * DIMENSION - 1], rows[r].feature_out, "picture 1 (an outlier)" },
                 { &arrays.prototypes[4 * DIMENSION + 1], rows[r].prototype, "the prototype of class 4: found length" },
             };
             for (size_t p = 0; p < 5; p++) {
@@ -505,17 +507,19 @@ static void extremes(void **state)
     const int32_t labels[] = { 0, 0 };
     struct ood_loss_terms terms;
     float by_logits[4];
-    check_ok(ood_loss(loss, &(struct ood_loss_batch){ 1, logits, features, labels, prototypes }, &(struct ood_loss_gradients){ .logits = by_logits }, &terms, &err));
+    struct ood_loss_batch one = { 1, logits, features, labels, prototypes }, two = { 2, logits, features, labels, prototypes };
+    struct ood_loss_gradients gradients = { .logits = by_logits };
+    check_ok(ood_loss(loss, &one, &gradients, &terms, &err));
     check_close(terms.cross_entropy, exp(-90), 0, 1e-12);
     check_close((double)by_logits[1], exp(-90), 0, 1e-6);
-    check_ok(ood_loss(loss, &(struct ood_loss_batch){ 2, logits, features, labels, prototypes }, &(struct ood_loss_gradients){ .logits = by_logits }, &terms, &err));
+    check_ok(ood_loss(loss, &two, &gradients, &terms, &err));
     check_close(terms.cluster, 1000, 0, 1e-12);                      /* the mean of 0 and the 2000 nats of the wrong class */
     check_close(terms.mean_energy_in, (0 - (double)3e38f) / 2, 0, 1e-12);
     ood_loss_free(loss);
     options.scale = 50, options.focus = 0.5;
     loss = ood_loss_new(2, 2, 2, &options, &err);
     check_ok(loss != NULL);
-    check_ok(ood_loss(loss, &(struct ood_loss_batch){ 1, logits, features, labels, prototypes }, &(struct ood_loss_gradients){ 0 }, &terms, &err));
+    check_ok(ood_loss(loss, &one, &gradients, &terms, &err));
     check_close(terms.cluster, pow(exp(-50), 1.5), 0, 1e-10);        /* both 1 - q and log q are of that size */
     ood_loss_free(loss);
 }
