@@ -1,7 +1,7 @@
 /* What the files of `oodctl fit` share. In the order of a run: fit_input.c settles the preprocessing and compiles the network,
  * fit_gather.c runs it over the pictures, fit_labels.c gives labels their classes, fit_judge.c makes the numbers of METHOD
  * sections 2 to 4, fit_convolution.c holds them against direct convolution (by the rule of fit_agreement.c), fit_bundle.c writes
- * them, fit.c holds the options and the order of all this, fit_summary.c tells. */
+ * them, fit.c holds the options and the order of all this, fit_usage.c looks at them first, fit_summary.c tells. */
 #ifndef OODCTL_FIT_H
 #define OODCTL_FIT_H
 
@@ -14,6 +14,35 @@
 #define FIT_BATCH 8
 #define FIT_SELFTEST 8                       /* inputs of the bundle's self-test */
 #define FIT_KEPT 64                          /* encoded pictures kept to draw them from */
+
+/* The rows of an options table that concern the bundle and the network's input: `fit` and `train` share them. AT(field): the offset of
+ * a field of struct fit_options. */
+#define FIT_BUNDLE_ROWS(AT) \
+    { "out", "BUNDLE", "the folder to write (needed)", CTL_TEXT, AT(out), 0, 0 }, \
+    { "name", "NAME", "the bundle's name (default: the folder's)", CTL_TEXT, AT(name), 0, 0 }, \
+    { "labels", "FILE", "class names in the network's order, one a line (default: the sorted folder names)", CTL_TEXT, AT(labels), 0, 0 }, \
+    { "preprocess", "PRESET", "cifar or imagenet (default: by the input's size)", CTL_TEXT, AT(preprocess), 0, 0 }, \
+    { "width", "N", "the input's width, where the network leaves it open", CTL_SIZE, AT(width), 1, 65536 }, \
+    { "height", "N", "its height", CTL_SIZE, AT(height), 1, 65536 }, \
+    { "channels", "ORDER", "rgb, bgr or grey", CTL_TEXT, AT(channels), 0, 0 }, \
+    { "layout", "LAYOUT", "nchw or nhwc", CTL_TEXT, AT(layout), 0, 0 }, \
+    { "resize", "HOW", "short_side, exact or letterbox", CTL_TEXT, AT(resize), 0, 0 }, \
+    { "resize-to", "N", "short_side: the length before the centre crop", CTL_SIZE, AT(resize_to), 1, 65536 }, \
+    { "filter", "FILTER", "bilinear or bicubic", CTL_TEXT, AT(filter), 0, 0 }, \
+    { "scale", "X", "value = (pixel * scale - mean) / std", CTL_TEXT, AT(scale), 0, 0 }, \
+    { "mean", "A[,B,C]", "in the order of the channels", CTL_TEXT, AT(mean), 0, 0 }, \
+    { "std", "A[,B,C]", "likewise", CTL_TEXT, AT(std), 0, 0 }, \
+    { "fill", "R[,G,B]", "letterbox: the colour around, 0 to 255", CTL_TEXT, AT(fill), 0, 0 }, \
+    { "logits", "TENSOR", "the scores before any softmax (default: found)", CTL_TEXT, AT(logits), 0, 0 }, \
+    { "features", "TENSOR", "the last layer's input (default: found)", CTL_TEXT, AT(features), 0, 0 }, \
+    { "distance", "WHICH", "nearest or predicted: the prototype D is measured to (default: nearest)", CTL_TEXT, AT(distance), 0, 0 }, \
+    { "temperature", "T", "of the energy (default: 1)", CTL_NUMBER, AT(temperature), 1e-6, 1e6 }, \
+    { "alpha", "A", "the share of known pictures that may be called out (default: 0.05)", CTL_NUMBER, AT(alpha), 1e-6, 0.999999 }, \
+    { "alpha-review", "A", "the share below the review threshold (default: alpha, no review zone)", CTL_NUMBER, AT(alpha_review), 1e-6, 0.999999 }, \
+    { "convolution", "KIND", "auto, direct or winograd (default: auto: winograd where its scores agree with direct)", CTL_TEXT, AT(convolution), 0, 0 }, \
+    { "per-class", NULL, "thresholds of the predicted class", CTL_FLAG, AT(per_class), 0, 0 }
+
+#define FIT_DEFAULTS { .distance = "nearest", .convolution = "auto", .temperature = 1, .alpha = 0.05, .seed = 1 }
 
 struct fit_options {
     const char *model, *images, *only, *calibration, *out, *name, *labels;
@@ -36,13 +65,17 @@ struct fit_set {
 };
 
 /* One source that was read: its pictures are first … first + count of the set. */
-struct fit_part { const char *spec, *only; struct fit_set *set; size_t first, count; };
+struct fit_part { const char *spec; struct ctl_keys *only; struct fit_set *set; size_t first, count; };
 
 struct fit_kept { size_t index; struct ctl_picture picture; };      /* index: in images */
 
 struct fit {
     struct fit_options options;
-    struct ood_bytes onnx;
+    struct ood_bytes onnx;                   /* empty: read from options.model */
+    struct ctl_keys *only;                   /* of images; NULL: all */
+    const char *tool;                        /* for the provenance; NULL: "oodctl fit" */
+    float *learned;                          /* [K][D] the prototypes, of unit length; NULL: class means */
+    char *training;                          /* a JSON object for the provenance; NULL: none */
     struct ood_preprocess preprocess;
     const char *preset;                      /* where it began */
     bool preset_guessed;
@@ -77,19 +110,42 @@ struct fit {
     struct ood_bundle *bundle;
 };
 
+/* ---- before any work (fit_usage.c) ---- */
+
+/* The words and ranges of what FIT_BUNDLE_ROWS read; given->name is set where it was not: *name, fresh memory. CTL_DONE, or the status. */
+int fit_check_words(const struct ctl_command *command, struct fit_options *given, char **name);
+/* What is at --out is replaced in the end: only a bundle, or nothing, may be there. */
+bool fit_check_out(const char *out, struct ood_error *err) OOD_MUST_CHECK;
+/* Is the option's argument the place of a file? */
+bool ctl_option_is_path(const struct ctl_option *option);
+/* "oodctl COMMAND --option value …": the options that differ from their defaults, in the order of the table, paths cut to their last
+ * part; without those named in left_out, which ends in NULL. */
+bool ctl_command_text(const struct ctl_command *command, const void *given, const void *defaults, const char *const *left_out,
+                      struct ctl_buffer *out, struct ood_error *err) OOD_MUST_CHECK;
+
+/* ---- the run ---- */
+
 /* The words and numbers of the preprocessing options, before any work. */
 bool fit_options_valid(const struct fit_options *options, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_input(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
-bool fit_gather(struct fit *fit, const char *spec, const char *only, const char *what, struct fit_set *set,
+bool fit_gather(struct fit *fit, const char *spec, struct ctl_keys *only, const char *what, struct fit_set *set,
                 struct ood_error *err) OOD_MUST_CHECK;
+/* A label text's number among fit->label_texts. */
+bool fit_intern_label(struct fit *fit, const char *text, uint32_t *out, struct ood_error *err) OOD_MUST_CHECK;
+/* The names of the classes, and which class each label text is. */
+bool fit_label_classes(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_labels(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_judge(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
 /* Scores of the pictures gathered (a seeded draw of 2,000 where there are more) against those of direct convolution. */
 bool fit_compare(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_uses_winograd(const struct ood_model *model);
 struct ood_model *fit_compile(const struct fit *fit, enum ood_convolution convolution, struct ood_error *err) OOD_MUST_CHECK;
-/* command: what made it, without this machine's paths. */
+/* From the compiled network (fit_input) to the bundle on disk. command: what made it, without this machine's paths. */
+bool fit_make(struct fit *fit, const char *command, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_write(struct fit *fit, const char *command, struct ood_error *err) OOD_MUST_CHECK;
+/* Back to what fit_input left: pictures, labels and numbers are gone. */
+void fit_forget(struct fit *fit);
+void fit_free(struct fit *fit);
 void fit_summary(const struct fit *fit, double seconds);
 size_t fit_threads(const struct fit *fit);
 

@@ -89,12 +89,16 @@ static char *make_provenance(const struct fit *fit, const char *command, struct 
 {
     char hex[OOD_HASH_HEX];
     ood_sha256_hex(fit->onnx.data, fit->onnx.size, hex);
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:b, s:{s:I, s:I, s:I, s:I}}", "tool", "oodctl fit", "version",
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:b, s:{s:I, s:I, s:I, s:I}}", "tool", fit->tool != NULL ? fit->tool : "oodctl fit", "version",
                                ood_version(), "created_by_command", command, "model_sha256", hex, "seed",
                                (json_int_t)fit->options.seed, "preset", fit->preset, "labels_from_pictures", (int)fit->labelled,
                                "pictures", "fit", (json_int_t)fit->fit_total, "calibration", (json_int_t)fit->calibration_total,
                                "unreadable", (json_int_t)(fit->images.unreadable + fit->calibration.unreadable), "outliers",
                                (json_int_t)fit->outliers.count);
+    if (object != NULL && fit->training != NULL && json_object_set_new(object, "training", json_loads(fit->training, 0, NULL)) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
     char *dumped = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(object);
     if (dumped == NULL) {

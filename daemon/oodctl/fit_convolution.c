@@ -129,18 +129,14 @@ static size_t *draw(size_t n, size_t seed, size_t *count, struct ood_error *err)
 static bool compare_part(struct comparison *c, struct ood_error *err)
 {
     const struct fit_part *part = c->part;
-    struct ctl_keys *keys = part->only != NULL ? ctl_keys_read(part->only, err) : NULL;
-    if (part->only != NULL && keys == NULL)
-        return false;
     struct ctl_crew crew = {
         .threads = fit_threads(c->fit), .batch = FIT_BATCH, .classes = c->fit->classes, .dimension = c->fit->dimension,
         .context = c, .state_new = state_new, .state_free = state_free, .fill = fill, .work = work, .take = take,
     };
     c->filled = c->taken = c->position = 0;
-    c->source = ctl_source_open(part->spec, keys, err);
+    c->source = ctl_source_open(part->spec, part->only, err);
     bool done = c->source != NULL && ctl_crew_run(&crew, err);
     ctl_source_close(c->source);
-    ctl_keys_free(keys);
     return done;
 }
 

@@ -50,7 +50,7 @@ static bool work(void *context, void *state, struct ctl_job *job)
 }
 
 /* A label text's number; the sources bring few different ones, mostly the last one again. */
-static bool intern_label(struct fit *fit, const char *text, uint32_t *out, struct ood_error *err)
+bool fit_intern_label(struct fit *fit, const char *text, uint32_t *out, struct ood_error *err)
 {
     for (size_t i = fit->label_count; i-- > 0;)
         if (strcmp(fit->label_texts[i], text) == 0) {
@@ -100,7 +100,7 @@ static bool take_one(struct gathering *gathering, struct ctl_picture *picture, c
         return ood_fail(err, OOD_SCORE_NOT_FINITE, "%s: the network's output for %s is not finite (NaN or infinity)",
                         fit->options.model, picture->id);
     uint32_t label = OOD_NONE;
-    if (picture->label != NULL && !intern_label(fit, picture->label, &label, err))
+    if (picture->label != NULL && !fit_intern_label(fit, picture->label, &label, err))
         return false;
     if (!ood_grow(&set->logits, &set->logits_capacity, set->count + 1, fit->classes * sizeof *set->logits, err) ||
         !ood_grow(&set->features, &set->features_capacity, set->count + 1, fit->dimension * sizeof *set->features, err) ||
@@ -135,36 +135,30 @@ static bool take(void *context, struct ctl_job *job, struct ood_error *err)
     return true;
 }
 
-bool fit_gather(struct fit *fit, const char *spec, const char *only, const char *what, struct fit_set *set, struct ood_error *err)
+bool fit_gather(struct fit *fit, const char *spec, struct ctl_keys *only, const char *what, struct fit_set *set, struct ood_error *err)
 {
     struct gathering gathering = { .fit = fit, .set = set, .keep = set == &fit->images };
     struct fit_part part = { spec, only, set, set->count, 0 };
-    struct ctl_keys *keys = NULL;
-    bool done = false;
     if (!ood_grow(&fit->parts, &fit->part_capacity, fit->part_count + 1, sizeof *fit->parts, err))
         return false;
     ood_random_seed(&gathering.random, fit->options.seed);
-    if (only != NULL && (keys = ctl_keys_read(only, err)) == NULL)
-        return false;
-    gathering.source = ctl_source_open(spec, keys, err);
+    gathering.source = ctl_source_open(spec, only, err);
     if (gathering.source == NULL)
-        goto out;
+        return false;
     struct ctl_crew crew = {
         .threads = fit_threads(fit), .batch = FIT_BATCH, .classes = fit->classes, .dimension = fit->dimension,
         .context = &gathering, .state_new = state_new, .state_free = state_free, .fill = fill, .work = work, .take = take,
     };
     ctl_progress_start(&gathering.progress, what, ctl_source_total(gathering.source));
-    done = ctl_crew_run(&crew, err);
+    bool done = ctl_crew_run(&crew, err);
     ctl_progress_end(&gathering.progress);
     set->skipped += ctl_source_skipped(gathering.source);
     part.count = set->count - part.first;
     fit->parts[fit->part_count++] = part;
-    if (done && keys != NULL && !ctl_keys_all_met(keys, err)) {
-        ood_error_prefix(err, "%s: %s", spec, only);
+    if (done && only != NULL && !ctl_keys_all_met(only, err)) {
+        ood_error_prefix(err, "%s: %s", spec, fit->options.only != NULL ? fit->options.only : "pictures held out");
         done = false;
     }
-out:
     ctl_source_close(gathering.source);
-    ctl_keys_free(keys);
     return done;
 }

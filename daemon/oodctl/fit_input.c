@@ -162,7 +162,9 @@ struct ood_model *fit_compile(const struct fit *fit, enum ood_convolution convol
 bool fit_input(struct fit *fit, struct ood_error *err)
 {
     const struct fit_options *options = &fit->options;
-    if (!ood_file_read(options->model, OOD_MODEL_BYTES_MOST, &fit->onnx, err) || !settle_preprocess(fit, err))
+    if (fit->onnx.data == NULL && !ood_file_read(options->model, OOD_MODEL_BYTES_MOST, &fit->onnx, err))
+        return false;
+    if (!settle_preprocess(fit, err))
         return false;
     fit->model = fit_compile(fit, fit->convolution, err);
     struct ood_forward *forward = fit->model != NULL ? ood_forward_new(fit->model, &fit->preprocess, 0, err) : NULL;

@@ -85,7 +85,15 @@ static bool make_prototypes(struct fit *fit, struct ood_error *err)
     struct ood_judge *judge = &fit->judge;
     size_t floats;
     bool done = false;
-    if (!ood_mul_size(fit->classes, fit->dimension, &floats) || !ood_prototypes_begin(&sums, fit->classes, fit->dimension, err))
+    if (!ood_mul_size(fit->classes, fit->dimension, &floats))
+        return ood_fail(err, OOD_LIMIT, "%zu prototypes of %zu values are too many", fit->classes, fit->dimension);
+    if (fit->learned != NULL) {
+        judge->prototypes = ood_new_array(float, floats, err);
+        if (judge->prototypes != NULL)
+            memcpy(judge->prototypes, fit->learned, floats * sizeof(float));
+        return judge->prototypes != NULL;
+    }
+    if (!ood_prototypes_begin(&sums, fit->classes, fit->dimension, err))
         return false;
     for (size_t i = 0; i < fit->images.count; i++)
         if (fit->is_fit[i] && !ood_prototypes_add(&sums, fit->image_classes[i], fit_features(fit, &fit->images, i), err))

@@ -79,12 +79,10 @@ static bool check_labelled(const struct fit_set *set, const char *source, bool l
     return true;
 }
 
-bool fit_labels(struct fit *fit, struct ood_error *err)
+bool fit_label_classes(struct fit *fit, struct ood_error *err)
 {
     const struct fit_options *options = &fit->options;
-    fit->labelled = fit->images.count > 0 && fit->images.labels[0] != OOD_NONE;
-    if (!check_labelled(&fit->images, options->images, fit->labelled, err) ||
-        !(options->labels != NULL ? names_from_file(fit, err) : names_from_sources(fit, err)))
+    if (!(options->labels != NULL ? names_from_file(fit, err) : names_from_sources(fit, err)))
         return false;
     fit->label_classes = ood_new_array(size_t, fit->label_count, err);
     if (fit->label_classes == NULL)
@@ -94,4 +92,10 @@ bool fit_labels(struct fit *fit, struct ood_error *err)
             return ood_fail(err, OOD_INVALID, "label \"%s\" is neither one of the %zu in %s nor a class's number", fit->label_texts[i],
                             fit->classes, options->labels != NULL ? options->labels : options->images);
     return true;
+}
+
+bool fit_labels(struct fit *fit, struct ood_error *err)
+{
+    fit->labelled = fit->images.count > 0 && fit->images.labels[0] != OOD_NONE;
+    return check_labelled(&fit->images, fit->options.images, fit->labelled, err) && fit_label_classes(fit, err);
 }

@@ -48,13 +48,35 @@ void ctl_progress_start(struct ctl_progress *progress, const char *what, size_t 
     progress->shown = progress->started;
 }
 
+static bool on_terminal(void) { return isatty(STDERR_FILENO) == 1; }
+
+bool ctl_progress_due(struct ctl_progress *progress)
+{
+    double now = ood_clock();
+    if (now - progress->shown < (on_terminal() ? 0.1 : 10.0) || now <= progress->started)
+        return false;
+    progress->shown = now;
+    return true;
+}
+
+void ctl_progress_line(struct ctl_progress *progress, const char *line)
+{
+    (void)progress;
+    bool terminal = on_terminal();
+    fprintf(stderr, "%soodctl: ", terminal ? "\r\033[K" : "");
+    ctl_put(stderr, line);
+    line_drawn = terminal;
+    if (!terminal)
+        fputc('\n', stderr);
+    fflush(stderr);
+}
+
 void ctl_progress_at(struct ctl_progress *progress, size_t done)
 {
-    bool terminal = isatty(STDERR_FILENO) == 1;
-    double now = ood_clock(), spent = now - progress->started;
-    if (now - progress->shown < (terminal ? 0.1 : 10.0) || spent <= 0)
+    if (!ctl_progress_due(progress))
         return;
-    progress->shown = now;
+    bool terminal = on_terminal();
+    double spent = progress->shown - progress->started;
     char count[CTL_COUNT_TEXT], total[CTL_COUNT_TEXT], rate[CTL_COUNT_TEXT];
     ctl_count(done, count);
     ctl_count((size_t)((double)done / spent), rate);

@@ -41,7 +41,7 @@ struct ctl_command {
     int (*run)(const struct ctl_command *command, int argc, char **argv);      /* argv[0] is the command's name */
 };
 
-extern const struct ctl_command ctl_fit, ctl_eval, ctl_score, ctl_inspect, ctl_verify, ctl_bench;
+extern const struct ctl_command ctl_fit, ctl_train, ctl_eval, ctl_score, ctl_inspect, ctl_verify, ctl_bench;
 
 /* Reads argv by the table into `fields`; *first becomes the index of the first operand. False: the command ends with
  * *status now (--help was printed, or the usage was wrong and said so). */
@@ -76,6 +76,9 @@ struct ctl_progress {
 
 void ctl_progress_start(struct ctl_progress *progress, const char *what, size_t total);
 void ctl_progress_at(struct ctl_progress *progress, size_t done);
+/* The same with a line of the caller's: is one due, and here it is. */
+bool ctl_progress_due(struct ctl_progress *progress);
+void ctl_progress_line(struct ctl_progress *progress, const char *line);
 void ctl_progress_end(struct ctl_progress *progress);          /* takes the line off the terminal */
 
 /* ---- text for people ---- */

@@ -7,7 +7,7 @@
 #include "base/number.h"
 #include "daemon/oodctl/oodctl.h"
 
-#define OPTIONS_MOST 48
+#define OPTIONS_MOST 120
 #define HELP_ID 1000
 #define VERSION_ID 1001
 

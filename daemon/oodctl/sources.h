@@ -32,6 +32,8 @@ bool ctl_picture_read(struct ctl_picture *picture);
 
 struct ctl_keys;
 struct ctl_keys *ctl_keys_read(const char *path, struct ood_error *err) OOD_MUST_CHECK;
+/* From ids[count], which are copied. */
+struct ctl_keys *ctl_keys_make(char *const *ids, size_t count, struct ood_error *err) OOD_MUST_CHECK;
 size_t ctl_keys_count(const struct ctl_keys *keys);            /* different ones */
 bool ctl_keys_take(struct ctl_keys *keys, const char *id);     /* in the list? And marks it as met */
 bool ctl_keys_all_met(const struct ctl_keys *keys, struct ood_error *err) OOD_MUST_CHECK;

@@ -158,6 +158,20 @@ static bool write_new(const char *path, const void *data, size_t size, struct oo
     return done ? true : ood_fail_errno(err, why, "%s", path);
 }
 
+bool ood_file_append(const char *path, const void *data, size_t size, struct ood_error *err)
+{
+    int fd = open_file(path, O_WRONLY | O_CREAT | O_APPEND);
+    if (fd < 0)
+        return ood_fail_errno(err, errno, "%s", path);
+    bool done = write_all(fd, data, size);
+    int why = errno;
+    if (close(fd) != 0 && done) {
+        done = false;
+        why = errno;
+    }
+    return done ? true : ood_fail_errno(err, why, "%s", path);
+}
+
 static bool sync_folder(const char *path, struct ood_error *err)
 {
     int fd = open_file(path, O_RDONLY | O_DIRECTORY);

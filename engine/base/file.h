@@ -14,6 +14,9 @@ bool ood_file_read(const char *path, size_t limit, struct ood_bytes *out, struct
 /* One file: written beside its target under a temporary name, synced, renamed, the folder synced. */
 bool ood_file_write(const char *path, const void *data, size_t size, struct ood_error *err) OOD_MUST_CHECK;
 
+/* Behind what is there, in one write; the file is made where there is none. Not synced. */
+bool ood_file_append(const char *path, const void *data, size_t size, struct ood_error *err) OOD_MUST_CHECK;
+
 struct ood_folder_file { const char *name; const void *data; size_t size; };
 
 /* A folder of files, all or nothing: written under a temporary name beside `path`, synced, then put in place with one
