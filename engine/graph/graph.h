@@ -35,11 +35,12 @@ struct ood_attribute {
 
 /* What follows an operator's own arithmetic, in this order, on each output element: set by the fusion passes, honoured by
  * lower. Elementwise functions as ONNX defines them; OOD_POST_SUM adds the element of another value of the same shape. */
-enum ood_post_kind { OOD_POST_RELU, OOD_POST_LEAKY_RELU, OOD_POST_CLIP, OOD_POST_SIGMOID, OOD_POST_SUM };
+enum ood_post_kind { OOD_POST_RELU, OOD_POST_LEAKY_RELU, OOD_POST_CLIP, OOD_POST_SIGMOID, OOD_POST_SILU, OOD_POST_HARD_SWISH,
+                     OOD_POST_HARD_SIGMOID, OOD_POST_SUM };
 
 struct ood_post {
     enum ood_post_kind kind;
-    float alpha, beta;                       /* LEAKY_RELU: slope; CLIP: least and most */
+    float alpha, beta;                       /* LEAKY_RELU: slope; CLIP: least and most; HARD_SIGMOID: slope and offset */
     uint32_t value;                          /* SUM: which */
 };
 

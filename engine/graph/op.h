@@ -21,6 +21,7 @@ enum ood_op_traits {
     OOD_OP_POOL_GLOBAL = 1 << 5,             /* GlobalAveragePool, GlobalMaxPool, ReduceMean over H,W (see its check) */
     OOD_OP_BATCH_NORM = 1 << 6,
     OOD_OP_ADD = 1 << 7,
+    OOD_OP_MUL = 1 << 8,                    /* by element, with broadcasting */
 };
 
 struct ood_op {

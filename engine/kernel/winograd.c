@@ -32,7 +32,8 @@ bool KERNEL(ood_winograd_plan)(const struct ood_winograd_shape *shape, most_tile
     size_t tiles, v, m, height, width;
     if (!padded(shape->height, shape->pad_top, shape->pad_bottom, &height) ||
         !padded(shape->width, shape->pad_left, shape->pad_right, &width) ||
-        shape->channels > SIZE_MAX / 64 || shape->out_channels > SIZE_MAX / 64 || shape->channels == 0 || shape->out_channels == 0)
+        shape->channels > SIZE_MAX / 64 || shape->out_channels > SIZE_MAX / 64 || shape->channels == 0 || shape->out_channels == 0 ||
+        shape->source_pixel > SIZE_MAX / 64 || shape->target_pixel > SIZE_MAX / 64)
         return false;
     *block = (struct winograd_block){
         .out_height = height - 2, .out_width = width - 2,
@@ -55,7 +56,7 @@ size_t KERNEL(ood_winograd_scratch_floats)(const struct ood_winograd_shape *shap
     struct winograd_block block;
     if (!KERNEL(ood_winograd_plan)(shape, forward_tiles, &block))
         return 0;
-    return v_floats(&block) + m_floats(&block) + zeros_floats(shape->channels);
+    return v_floats(&block) + m_floats(&block) + zeros_floats(shape);
 }
 
 void KERNEL(ood_winograd_forward)(const struct ood_winograd_call *call)
@@ -67,7 +68,7 @@ void KERNEL(ood_winograd_forward)(const struct ood_winograd_call *call)
     block.call = call;
     block.v = call->scratch;
     block.m = block.v + v_floats(&block);
-    block.zeros = memset(block.m + m_floats(&block), 0, zeros_floats(call->shape->channels) * sizeof(float));
+    block.zeros = memset(block.m + m_floats(&block), 0, zeros_floats(call->shape) * sizeof(float));
     for (; block.first < tiles; block.first += block.tiles) {
         block.tiles = tiles - block.first < most ? tiles - block.first : most;
         block.groups = group_count(block.tiles);

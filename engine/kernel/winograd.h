@@ -14,6 +14,8 @@ struct ood_winograd_shape {
     size_t batch, channels, height, width;   /* of the source */
     size_t out_channels;
     size_t pad_top, pad_left, pad_bottom, pad_right;
+    size_t source_pixel, target_pixel;       /* floats from one pixel to the next where maps hold more channels, those of other groups;
+                                              * 0: channels, out_channels */
 };                                           /* destination: height + pad_top + pad_bottom - 2 rows, likewise columns */
 
 /* destination = steps from sum_at on (steps before sum_at (convolution + bias) + sum). No pointer but sum = destination may
@@ -44,6 +46,7 @@ static inline struct ood_winograd_shape ood_winograd_data_shape(const struct ood
         .width = shape->width + shape->pad_left + shape->pad_right - 2,
         .pad_top = 2 - shape->pad_top, .pad_left = 2 - shape->pad_left,
         .pad_bottom = 2 - shape->pad_bottom, .pad_right = 2 - shape->pad_right,
+        .source_pixel = shape->target_pixel, .target_pixel = shape->source_pixel,
     };
 }
 

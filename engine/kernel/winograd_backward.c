@@ -89,18 +89,18 @@ INLINE void gradient_tile(float *m, struct reading r)
 /* All out channels of a tile. m: the tile's place in the first panel of its group. */
 static void gradient_channels(const struct winograd_block *block, const float *gradient, float *m, size_t t, struct place place)
 {
-    const size_t channels = block->call->shape->out_channels;
+    const size_t channels = block->call->shape->out_channels, pixel = target_pixel(block->call->shape);
     const size_t rows = block->out_height - place.row < OUT ? block->out_height - place.row : OUT;
     const size_t columns = block->out_width - place.column < OUT ? block->out_width - place.column : OUT;
-    const float *from = gradient + ((place.picture * block->out_height + place.row) * block->out_width + place.column) * channels;
+    const float *from = gradient + ((place.picture * block->out_height + place.row) * block->out_width + place.column) * pixel;
     for (size_t k = 0; k < block->out_vectors; k++, from += VECTOR) {
         const size_t width = block->out_vectors - k / 2 * 2 < 2 ? 1 : 2;
         const size_t count = channels - k * VECTOR < VECTOR ? channels - k * VECTOR : VECTOR;
         float *to = m + k / 2 * block->groups * M_GROUP + (t * width + k % 2) * VECTOR;
         if (rows == OUT && columns == OUT && count == VECTOR)
-            gradient_tile(to, (struct reading){ from, block->out_width * channels, channels, OUT, OUT, VECTOR });
+            gradient_tile(to, (struct reading){ from, block->out_width * pixel, pixel, OUT, OUT, VECTOR });
         else
-            gradient_tile(to, (struct reading){ from, block->out_width * channels, channels, rows, columns, count });
+            gradient_tile(to, (struct reading){ from, block->out_width * pixel, pixel, rows, columns, count });
     }
 }
 
@@ -164,7 +164,7 @@ size_t KERNEL(ood_winograd_gradient_scratch_floats)(const struct ood_winograd_sh
     struct winograd_block block;
     if (!KERNEL(ood_winograd_plan)(shape, gradient_tiles, &block) || u_floats(&block) == 0)
         return 0;
-    return u_floats(&block) + v_floats(&block) + m_floats(&block) + zeros_floats(shape->channels);
+    return u_floats(&block) + v_floats(&block) + m_floats(&block) + zeros_floats(shape);
 }
 
 void KERNEL(ood_winograd_gradient)(const struct ood_winograd_gradient_call *call)
@@ -178,7 +178,7 @@ void KERNEL(ood_winograd_gradient)(const struct ood_winograd_gradient_call *call
     block.call = &forward;
     block.v = du + u_floats(&block);
     block.m = block.v + v_floats(&block);
-    block.zeros = memset(block.m + m_floats(&block), 0, zeros_floats(call->shape->channels) * sizeof(float));
+    block.zeros = memset(block.m + m_floats(&block), 0, zeros_floats(call->shape) * sizeof(float));
     if (tiles == 0)
         memset(du, 0, u_floats(&block) * sizeof *du);
     for (; block.first < tiles; block.first += block.tiles) {

@@ -56,8 +56,11 @@ INLINE size_t group_size(const struct winograd_block *block, size_t group)
 INLINE size_t v_floats(const struct winograd_block *block) { return block->groups * block->in_vectors * V_CHANNELS; }
 INLINE size_t m_floats(const struct winograd_block *block) { return block->groups * block->panels * M_GROUP; }
 
+INLINE size_t source_pixel(const struct ood_winograd_shape *shape) { return shape->source_pixel > 0 ? shape->source_pixel : shape->channels; }
+INLINE size_t target_pixel(const struct ood_winograd_shape *shape) { return shape->target_pixel > 0 ? shape->target_pixel : shape->out_channels; }
+
 /* A row of IN columns that is not there. */
-INLINE size_t zeros_floats(size_t channels) { return IN * channels; }
+INLINE size_t zeros_floats(const struct ood_winograd_shape *shape) { return IN * source_pixel(shape); }
 
 /* Where a tile's outputs begin. */
 struct place { size_t picture, row, column; };

@@ -28,13 +28,13 @@ static void find_window(const struct winograd_block *block, struct place place, 
     clip(place.row, shape->pad_top, shape->height, &first_row, &end_row);
     clip(place.column, shape->pad_left, shape->width, &window->first, &window->end);
     window->whole = first_row == 0 && end_row == IN && window->first == 0 && window->end == IN;
-    window->step = shape->channels;
+    window->step = source_pixel(shape);
     for (size_t i = 0; i < IN; i++) {
         const bool inside = i >= first_row && i < end_row && window->first < window->end;
         window->rows[i] = !inside ? block->zeros
                                   : block->call->source +
                                         ((place.picture * shape->height + place.row + i - shape->pad_top) * shape->width +
-                                         place.column + window->first - shape->pad_left) * shape->channels;
+                                         place.column + window->first - shape->pad_left) * window->step;
     }
 }
 
@@ -153,7 +153,7 @@ struct writing { size_t at, rows, columns, count; };
 INLINE void finish_row(const struct winograd_block *block, const vec half[IN], vec bias, size_t i, struct writing w)
 {
     const struct ood_winograd_call *call = block->call;
-    const size_t pixel = call->shape->out_channels, at = w.at + i * block->out_width * pixel;
+    const size_t pixel = target_pixel(call->shape), at = w.at + i * block->out_width * pixel;
     vec out[OUT];
     if (i >= w.rows)
         return;
@@ -202,7 +202,7 @@ static void output_channels(const struct winograd_block *block, const float *m, 
     const size_t channels = call->shape->out_channels;
     const size_t rows = block->out_height - place.row < OUT ? block->out_height - place.row : OUT;
     const size_t columns = block->out_width - place.column < OUT ? block->out_width - place.column : OUT;
-    const size_t at = ((place.picture * block->out_height + place.row) * block->out_width + place.column) * channels;
+    const size_t at = ((place.picture * block->out_height + place.row) * block->out_width + place.column) * target_pixel(call->shape);
     for (size_t k = 0; k < block->out_vectors; k++) {
         const size_t width = block->out_vectors - k / 2 * 2 < 2 ? 1 : 2;
         const size_t count = channels - k * VECTOR < VECTOR ? channels - k * VECTOR : VECTOR;

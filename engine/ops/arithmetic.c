@@ -265,6 +265,6 @@ static bool prelu_shape(struct ood_graph *graph, const struct ood_node *node, st
 
 ARITHMETIC(add, "Add", OOD_BINARY_ADD, OOD_OP_ADD, arithmetic_shape, add_backward)
 ARITHMETIC(sub, "Sub", OOD_BINARY_SUB, 0, arithmetic_shape, NULL)
-ARITHMETIC(mul, "Mul", OOD_BINARY_MUL, 0, arithmetic_shape, NULL)
+ARITHMETIC(mul, "Mul", OOD_BINARY_MUL, OOD_OP_MUL, arithmetic_shape, NULL)
 ARITHMETIC(div, "Div", OOD_BINARY_DIV, 0, arithmetic_shape, NULL)
 ARITHMETIC(prelu, "PRelu", OOD_BINARY_PRELU, 0, prelu_shape, NULL)

@@ -88,10 +88,21 @@ static bool unary_lower(struct ood_builder *builder, const struct ood_node *node
            ood_builder_step(builder, &step, err);
 }
 
+/* Those with a post of their own. */
+static bool unary_as_post(const struct ood_graph *graph, const struct ood_node *node, struct ood_post *post)
+{
+    const struct ood_unary_step step = step_of(node);
+    (void)graph;
+    const bool hard_swish = step.function == OOD_UNARY_HARD_SWISH;
+    *post = (struct ood_post){ .kind = hard_swish ? OOD_POST_HARD_SWISH : OOD_POST_HARD_SIGMOID, .alpha = step.alpha, .beta = step.beta,
+                               .value = OOD_NONE };
+    return hard_swish || step.function == OOD_UNARY_HARD_SIGMOID;
+}
+
 #define UNARY(row, op_name, first, ...)                                                                                \
     const struct ood_op ood_op_##row = {                                                                              \
         .name = op_name, .since = first, .least_inputs = 1, .most_inputs = 1, .shape = unary_shape,                   \
-        .evaluate = unary_evaluate, .lower = unary_lower, .detail = &(const struct unary){ __VA_ARGS__ },             \
+        .evaluate = unary_evaluate, .lower = unary_lower, .as_post = unary_as_post, .detail = &(const struct unary){ __VA_ARGS__ },             \
     };
 
 UNARY(abs, "Abs", 6, .function = OOD_UNARY_ABS, .integers = true)

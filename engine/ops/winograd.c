@@ -12,9 +12,10 @@
 bool ood_winograd_serves(const struct ood_builder *builder, const struct ood_convolution_spec *spec)
 {
     const struct ood_window *w = &spec->window;
-    if (ood_builder_convolution(builder) != OOD_CONVOLUTION_WINOGRAD || spec->groups != 1 || spec->channels < LEAST_CHANNELS ||
-        spec->out_channels < LEAST_CHANNELS)
-        return false;
+    const size_t channels = spec->channels / spec->groups, out_channels = spec->out_channels / spec->groups;
+    if (ood_builder_convolution(builder) != OOD_CONVOLUTION_WINOGRAD || channels < LEAST_CHANNELS || out_channels < LEAST_CHANNELS ||
+        (spec->groups > 1 && (channels % LEAST_CHANNELS != 0 || out_channels % LEAST_CHANNELS != 0)))
+        return false;                        /* groups: those that fill the widest vector, so that all instruction sets agree */
     const size_t size[] = { spec->height, spec->width }, out[] = { spec->out_height, spec->out_width };
     for (size_t i = 0; i < 2; i++)
         if (out[i] + 2 != size[i] + w->pad_begin[i] + w->pad_end[i] || w->kernel[i] != 3 || w->stride[i] != 1 || w->dilation[i] != 1 || w->pad_begin[i] > 2 || w->pad_end[i] > 2)
@@ -22,7 +23,7 @@ bool ood_winograd_serves(const struct ood_builder *builder, const struct ood_con
     /* Maps are below 2^31 each way. A tile makes 16 outputs; where less than half of them are wanted, direct
      * sums are as fast. A picture of one tile reads four times the weights for it: good only if they lie near. */
     const size_t tiles = (spec->out_height + 3) / 4 * ((spec->out_width + 3) / 4), outputs = spec->out_height * spec->out_width;
-    return outputs >= 16 && tiles * 16 <= outputs * 2 && (tiles > 1 || 36 * spec->channels * spec->out_channels <= NEAR_WEIGHTS);
+    return outputs >= 16 && tiles * 16 <= outputs * 2 && (tiles > 1 || 36 * spec->channels * out_channels <= NEAR_WEIGHTS);
 }
 
 /* ---- memory of the model ---- */
@@ -33,7 +34,11 @@ static bool fill_weights(void *memory, const void *context, struct ood_error *er
 {
     const struct weights *w = context;
     (void)err;
-    w->kernels->winograd_weights(memory, ood_f32(w->spec->weights), w->spec->channels, w->spec->out_channels);
+    const size_t groups = w->spec->groups, channels = w->spec->channels / groups, out_channels = w->spec->out_channels / groups;
+    const size_t floats = w->kernels->winograd_weights_floats(channels, out_channels);
+    for (size_t g = 0; g < groups; g++)
+        w->kernels->winograd_weights((float *)memory + g * floats, ood_f32(w->spec->weights) + g * out_channels * channels * 9, channels,
+                                     out_channels);
     return true;
 }
 
@@ -50,8 +55,8 @@ static bool prepare(struct ood_builder *builder, const struct ood_convolution_sp
 {
     const struct ood_kernels *kernels = ood_builder_kernels(builder);
     const struct weights context = { kernels, spec };
-    const size_t floats = kernels->winograd_weights_floats(spec->channels, spec->out_channels);
-    if (floats == 0)
+    size_t floats = kernels->winograd_weights_floats(spec->channels / spec->groups, spec->out_channels / spec->groups);
+    if (floats == 0 || !ood_mul_size(floats, spec->groups, &floats) || floats > SIZE_MAX / sizeof(float))
         return ood_node_fail(spec->node, err, OOD_LIMIT, "the weights are too large");
     *weights = (struct ood_operand){ OOD_NONE, ood_builder_weights(builder, spec->node, kernels->name.winograd,
                                                                    floats * sizeof(float), fill_weights, &context, err) };
@@ -68,7 +73,8 @@ enum { SOURCE, WEIGHTS, BIAS, SUM, DESTINATION, SCRATCH, OPERANDS };
 
 struct step {
     const struct ood_kernels *kernels;
-    struct ood_winograd_shape shape;
+    struct ood_winograd_shape shape;         /* of a group */
+    size_t groups, group_weights;            /* floats of one group's */
     struct ood_unary_step steps[OOD_POSTS];
     size_t step_count, sum_at;
     size_t operand_of[OPERANDS];             /* OPERANDS: there is none */
@@ -82,13 +88,20 @@ static const float *memory_of(const struct step *step, void *const *memory, size
 static void run_winograd(const void *state, void *const *memory)
 {
     const struct step *step = state;
-    const struct ood_winograd_call call = {
+    struct ood_winograd_call call = {
         .shape = &step->shape, .source = memory_of(step, memory, SOURCE), .weights = memory_of(step, memory, WEIGHTS),
         .bias = memory_of(step, memory, BIAS), .sum = memory_of(step, memory, SUM), .steps = step->steps,
         .step_count = step->step_count, .sum_at = step->sum_at, .destination = memory[step->operand_of[DESTINATION]],
         .scratch = memory[step->operand_of[SCRATCH]]
     };
-    step->kernels->winograd_forward(&call);
+    for (size_t g = 0; g < step->groups; g++) {
+        step->kernels->winograd_forward(&call);
+        call.source += step->shape.channels;
+        call.weights += step->group_weights;
+        call.bias += call.bias != NULL ? step->shape.out_channels : 0;
+        call.sum += call.sum != NULL ? step->shape.out_channels : 0;
+        call.destination += step->shape.out_channels;
+    }
 }
 
 /* The functions before the first sum and those behind it, in one list. */
@@ -105,8 +118,8 @@ static void fill_steps(struct step *step, const struct ood_posts *posts)
 static struct ood_winograd_shape shape_of(const struct ood_convolution_spec *spec)
 {
     return (struct ood_winograd_shape){
-        .batch = spec->batch, .channels = spec->channels, .height = spec->height, .width = spec->width,
-        .out_channels = spec->out_channels, .pad_top = spec->window.pad_begin[0], .pad_left = spec->window.pad_begin[1],
+        .batch = spec->batch, .channels = spec->channels / spec->groups, .height = spec->height, .width = spec->width,
+        .out_channels = spec->out_channels / spec->groups, .source_pixel = spec->channels, .target_pixel = spec->out_channels, .pad_top = spec->window.pad_begin[0], .pad_left = spec->window.pad_begin[1],
         .pad_bottom = spec->window.pad_end[0], .pad_right = spec->window.pad_end[1]
     };
 }
@@ -143,7 +156,8 @@ static bool add_step(struct ood_builder *builder, const struct ood_convolution_s
 bool ood_winograd_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts,
                         struct ood_operand sum, struct ood_error *err)
 {
-    struct step step = { .kernels = ood_builder_kernels(builder), .shape = shape_of(spec) };
+    struct step step = { .kernels = ood_builder_kernels(builder), .shape = shape_of(spec), .groups = spec->groups };
+    step.group_weights = step.kernels->winograd_weights_floats(step.shape.channels, step.shape.out_channels);
     struct ood_operand all[OPERANDS] = { [SOURCE] = spec->source, [SUM] = sum, [DESTINATION] = spec->destination };
     fill_steps(&step, posts);
     return prepare(builder, spec, &all[WEIGHTS], &all[BIAS], err) &&
@@ -182,7 +196,8 @@ bool ood_winograd_train(struct ood_tape *tape, const struct ood_convolution_spec
                         const struct ood_operand *sum, struct ood_error *err)
 {
     struct ood_builder *builder = ood_tape_builder(tape);
-    struct step step = { .kernels = ood_builder_kernels(builder), .shape = shape_of(spec) };
+    struct step step = { .kernels = ood_builder_kernels(builder), .shape = shape_of(spec), .groups = spec->groups };
+    step.group_weights = step.kernels->winograd_weights_floats(step.shape.channels, step.shape.out_channels);
     struct ood_operand all[OPERANDS] = { [SOURCE] = spec->source, [DESTINATION] = spec->destination };
     if (bias != NULL)
         all[BIAS] = *bias;

@@ -400,6 +400,17 @@ static bool append_posts(const struct ood_node *node, dnnl_post_ops_t posts, str
         case OOD_POST_SIGMOID:
             status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_logistic, 0, 0);
             break;
+        case OOD_POST_SILU:
+            status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_swish, 1, 0);
+            break;
+        case OOD_POST_HARD_SWISH:            /* 2.x takes no parameters and means these */
+            status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_hardswish, 1.0f / 6, 0.5f);
+            break;
+        case OOD_POST_HARD_SIGMOID:
+            status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_linear, post->alpha, post->beta);
+            if (status == dnnl_success)
+                status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_clip, 0, 1);
+            break;
         case OOD_POST_SUM:
             status = append_sum(posts);
             break;

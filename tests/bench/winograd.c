@@ -130,7 +130,7 @@ static void add_own(struct chain *chain, size_t i, const struct ood_kernels *ker
                     float *source, float *target, float *scratch)
 {
     struct ood_winograd_shape *shape = &chain->shapes[i];
-    *shape = (struct ood_winograd_shape){ batch, l->in, l->size, l->size, l->out, 1, 1, 1, 1 };
+    *shape = (struct ood_winograd_shape){ batch, l->in, l->size, l->size, l->out, 1, 1, 1, 1, 0, 0 };
     float *plain = aligned(l->in * l->out * 9), *weights = aligned(kernels->winograd_weights_floats(l->in, l->out));
     kernels->winograd_weights(weights, plain, l->in, l->out);
     free(plain);
@@ -172,7 +172,7 @@ static void run_case(const struct bench_case *c, size_t batch, double seconds, d
     double flops = 0;
     for (const struct layer *l = c->layers; l < c->layers + MOST_LAYERS && l->count > 0; l++) {
         const size_t most = batch * l->size * l->size * (l->in > l->out ? l->in : l->out);
-        const size_t scratch = kernels->winograd_scratch_floats(&(struct ood_winograd_shape){ batch, l->in, l->size, l->size, l->out, 1, 1, 1, 1 });
+        const size_t scratch = kernels->winograd_scratch_floats(&(struct ood_winograd_shape){ batch, l->in, l->size, l->size, l->out, 1, 1, 1, 1, 0, 0 });
         floats = most > floats ? most : floats;
         scratch_floats = scratch > scratch_floats ? scratch : scratch_floats;
     }

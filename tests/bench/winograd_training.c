@@ -146,7 +146,7 @@ static void make_own(struct own *own, const struct layer *l, size_t batch)
 {
     const struct ood_kernels *kernels = ood_kernels_choose();
     own->kernels = kernels;
-    own->shape = (struct ood_winograd_shape){ batch, l->in, l->size, l->size, l->out, 1, 1, 1, 1 };
+    own->shape = (struct ood_winograd_shape){ batch, l->in, l->size, l->size, l->out, 1, 1, 1, 1, 0, 0 };
     own->back = ood_winograd_data_shape(&own->shape);
     const size_t needs[] = { kernels->winograd_scratch_floats(&own->shape), kernels->winograd_scratch_floats(&own->back),
                              kernels->winograd_gradient_scratch_floats(&own->shape) };

@@ -66,6 +66,44 @@ static void fuse_sum(struct ood_passes *passes, uint32_t i, bool training)
     graph->values[other].uses++;
 }
 
+/* x·sigmoid(x) and x·hard_sigmoid(x), the latter of HardSwish's slope, as exporters write SiLU and HardSwish. */
+static bool gate_kind(const struct ood_graph *graph, const struct ood_node *gate, struct ood_post *out)
+{
+    struct ood_post post = { .value = OOD_NONE };
+    if (gate->post_count > 0 || gate->op->as_post == NULL || !gate->op->as_post(graph, gate, &post))
+        return false;
+    const bool hard = post.kind == OOD_POST_HARD_SIGMOID && post.beta == 0.5f && post.alpha > 0.16666f && post.alpha < 0.16667f;
+    *out = (struct ood_post){ .kind = hard ? OOD_POST_HARD_SWISH : OOD_POST_SILU, .value = OOD_NONE };
+    return hard || post.kind == OOD_POST_SIGMOID;
+}
+
+/* Node i multiplies what a node makes by a gate of the same, and nobody else reads either. */
+static void fuse_gate(struct ood_passes *passes, uint32_t i)
+{
+    struct ood_graph *graph = passes->graph;
+    const struct ood_node *product = &graph->nodes[i];
+    if (product->input_count != 2 || product->post_count > 0 || product->inputs[0] == OOD_NONE || product->inputs[1] == OOD_NONE)
+        return;
+    for (size_t k = 0; k < 2; k++) {
+        const uint32_t x = product->inputs[1 - k], gated = product->inputs[k], gate = ood_sole_producer(passes, gated);
+        struct ood_post post;
+        if (gate == OOD_NONE || graph->nodes[gate].inputs[0] != x || graph->values[x].uses != 2 ||
+            !gate_kind(graph, &graph->nodes[gate], &post))
+            continue;
+        graph->values[x].uses--;             /* the gate's */
+        const uint32_t before = taker(passes, x, post.kind, false);
+        if (before == OOD_NONE) {
+            graph->values[x].uses++;
+            return;
+        }
+        graph->nodes[gate].dead = true;
+        graph->values[gated].producer = OOD_NONE;
+        struct ood_node *node = ood_merge(passes, before, i);
+        node->posts[node->post_count++] = post;
+        return;
+    }
+}
+
 static void fuse(struct ood_passes *passes, bool training)
 {
     struct ood_graph *graph = passes->graph;
@@ -78,6 +116,8 @@ static void fuse(struct ood_passes *passes, bool training)
             fuse_activation(passes, i, &post, training);
         else if ((node->op->traits & OOD_OP_ADD) != 0)
             fuse_sum(passes, i, training);
+        else if ((node->op->traits & OOD_OP_MUL) != 0 && !training)
+            fuse_gate(passes, i);
     }
 }
 

@@ -185,8 +185,8 @@ static void every_shape_is_right(void **state)
     }
     assert_true(checked > 120);
     for (size_t channels = 1; channels <= 70; channels++)
-        check_case(&(struct ood_winograd_shape){ 1, channels, 6, 5, 71 - channels, 1, 1, 1, 1 }, true, &random);
-    check_case(&(struct ood_winograd_shape){ 9, 32, 8, 8, 32, 1, 1, 1, 1 }, true, &random);   /* several blocks */
+        check_case(&(struct ood_winograd_shape){ 1, channels, 6, 5, 71 - channels, 1, 1, 1, 1, 0, 0 }, true, &random);
+    check_case(&(struct ood_winograd_shape){ 9, 32, 8, 8, 32, 1, 1, 1, 1, 0, 0 }, true, &random);   /* several blocks */
 }
 
 /* ---- error ---- */
@@ -196,7 +196,7 @@ static void error_is_bounded(void **state)
 {
     (void)state;
     struct ood_error err = { 0 };
-    const struct ood_winograd_shape s = { 8, 128, 8, 8, 128, 1, 1, 1, 1 };
+    const struct ood_winograd_shape s = { 8, 128, 8, 8, 128, 1, 1, 1, 1, 0, 0 };
     const size_t in = source_floats(&s), w = weights_floats(&s);
     struct ood_random random;
     ood_random_seed(&random, 129);
@@ -245,7 +245,7 @@ static void *run_job(void *context)
 }
 
 static const struct ood_winograd_shape bit_shapes[] = {
-    { 8, 32, 16, 16, 32, 1, 1, 1, 1 }, { 3, 128, 8, 8, 64, 1, 1, 1, 1 }, { 5, 19, 7, 7, 37, 0, 2, 1, 0 }, { 2, 5, 3, 11, 70, 2, 1, 0, 2 },
+    { 8, 32, 16, 16, 32, 1, 1, 1, 1, 0, 0 }, { 3, 128, 8, 8, 64, 1, 1, 1, 1, 0, 0 }, { 5, 19, 7, 7, 37, 0, 2, 1, 0, 0, 0 }, { 2, 5, 3, 11, 70, 2, 1, 0, 2, 0, 0 },
 };
 
 /* The data's also where a picture is alone. */
@@ -306,7 +306,7 @@ static void bits_depend_on_neither_thread_nor_run(void **state)
 static void a_nan_shows(void **state)
 {
     (void)state;
-    const struct ood_winograd_shape s = { 2, 20, 9, 9, 20, 1, 1, 1, 1 };
+    const struct ood_winograd_shape s = { 2, 20, 9, 9, 20, 1, 1, 1, 1, 0, 0 };
     static float source[2 * 9 * 9 * 20], gradient[2 * 9 * 9 * 20], dw[20 * 20 * 9];
     for_each_version(kernels)
         for (size_t which = 0; which < 2; which++) {
@@ -322,7 +322,7 @@ static void a_nan_shows(void **state)
 static void an_empty_batch_is_a_sum_of_nothing(void **state)
 {
     (void)state;
-    const struct ood_winograd_shape s = { 0, 3, 9, 9, 2, 1, 1, 1, 1 };
+    const struct ood_winograd_shape s = { 0, 3, 9, 9, 2, 1, 1, 1, 1, 0, 0 };
     for_each_version(kernels) {
         float dw[54], none[1];
         for (size_t i = 0; i < 54; i++)
@@ -341,9 +341,9 @@ static void sizes_that_overflow_are_zero(void **state)
     (void)state;
     const size_t huge = SIZE_MAX / 4;
     const struct ood_winograd_shape shapes[] = {
-        { 1, 16, 0, 8, 16, 1, 1, 1, 1 }, { 1, 16, 1, 8, 16, 0, 1, 1, 1 },      { huge, 16, huge, huge, 16, 1, 1, 1, 1 },
-        { 1, huge, 8, 8, huge, 1, 1, 1, 1 }, { 1, 16, SIZE_MAX, 8, 16, 1, 1, 1, 1 }, { 1, SIZE_MAX / 64, 8, 8, 16, 1, 1, 1, 1 },
-        { 1, (size_t)1 << 31, 8, 8, (size_t)1 << 31, 1, 1, 1, 1 }, { 1, 0, 8, 8, 16, 1, 1, 1, 1 },
+        { 1, 16, 0, 8, 16, 1, 1, 1, 1, 0, 0 }, { 1, 16, 1, 8, 16, 0, 1, 1, 1, 0, 0 },      { huge, 16, huge, huge, 16, 1, 1, 1, 1, 0, 0 },
+        { 1, huge, 8, 8, huge, 1, 1, 1, 1, 0, 0 }, { 1, 16, SIZE_MAX, 8, 16, 1, 1, 1, 1, 0, 0 }, { 1, SIZE_MAX / 64, 8, 8, 16, 1, 1, 1, 1, 0, 0 },
+        { 1, (size_t)1 << 31, 8, 8, (size_t)1 << 31, 1, 1, 1, 1, 0, 0 }, { 1, 0, 8, 8, 16, 1, 1, 1, 1, 0, 0 },
     };
     for_each_version(kernels)
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)

@@ -51,6 +51,9 @@ struct stage { bool bias; enum sum_kind sum; size_t sum_at, count; struct ood_un
 #define LEAKY { OOD_UNARY_LEAKY_RELU, 0.1f, 0 }
 #define CLIP { OOD_UNARY_CLIP, -0.25f, 0.75f }
 #define SIGMOID { OOD_UNARY_SIGMOID, 0, 0 }
+#define SILU { OOD_UNARY_SILU, 0, 0 }
+#define HARD_SWISH { OOD_UNARY_HARD_SWISH, 0, 0 }
+#define HARD_SIGMOID { OOD_UNARY_HARD_SIGMOID, 0.2f, 0.5f }
 static const struct stage stages[] = {
     { false, NO_SUM, 0, 0, { RELU } },
     { true, NO_SUM, 0, 1, { RELU } },
@@ -63,6 +66,11 @@ static const struct stage stages[] = {
     { false, NO_SUM, 0, 1, { SIGMOID } },
     { true, SUM_IN_PLACE, 2, 3, { CLIP, SIGMOID, LEAKY } },
     { true, NO_SUM, 0, 4, { LEAKY, CLIP, SIGMOID, RELU } },
+    { true, NO_SUM, 0, 1, { SILU } },
+    { true, SUM_IN_PLACE, 0, 1, { SILU } },
+    { false, SUM_APART, 1, 2, { HARD_SWISH, SILU } },
+    { true, NO_SUM, 0, 1, { HARD_SWISH } },
+    { true, SUM_APART, 0, 1, { HARD_SIGMOID } },
 };
 #define STAGES (sizeof stages / sizeof stages[0])
 
@@ -239,10 +247,48 @@ static void *run_job(void *context)
 }
 
 static const struct ood_winograd_shape bit_shapes[] = {
-    { 8, 32, 32, 32, 32, 1, 1, 1, 1 }, { 8, 64, 16, 16, 64, 1, 1, 1, 1 }, { 8, 128, 8, 8, 128, 1, 1, 1, 1 },
-    { 8, 19, 7, 7, 37, 1, 1, 1, 1 },   { 8, 5, 3, 11, 70, 0, 2, 1, 0 },   { 8, 256, 4, 4, 48, 1, 1, 1, 1 },
-    { 8, 16, 1, 1, 16, 1, 1, 1, 1 },   { 8, 33, 23, 5, 17, 2, 1, 0, 2 },
+    { 8, 32, 32, 32, 32, 1, 1, 1, 1, 0, 0 }, { 8, 64, 16, 16, 64, 1, 1, 1, 1, 0, 0 }, { 8, 128, 8, 8, 128, 1, 1, 1, 1, 0, 0 },
+    { 8, 19, 7, 7, 37, 1, 1, 1, 1, 0, 0 },   { 8, 5, 3, 11, 70, 0, 2, 1, 0, 0, 0 },   { 8, 256, 4, 4, 48, 1, 1, 1, 1, 0, 0 },
+    { 8, 16, 1, 1, 16, 1, 1, 1, 1, 0, 0 },   { 8, 33, 23, 5, 17, 2, 1, 0, 2, 0, 0 },
 };
+
+/* A group of maps that hold others' channels as well: the bits it has alone, and nothing written beside it. */
+static void a_group_is_as_alone(void **state)
+{
+    (void)state;
+    enum { GROUPS = 3, IN = 32, OUT = 16, PIXELS = 2 * 9 * 7 };
+    static float source[PIXELS * IN * GROUPS], sum[PIXELS * OUT * GROUPS], target[PIXELS * OUT * GROUPS], weights[OUT * IN * 9];
+    static float source_alone[PIXELS * IN], sum_alone[PIXELS * OUT], alone[PIXELS * OUT];
+    struct ood_random random;
+    ood_random_seed(&random, 3);
+    fill_random(source, PIXELS * IN * GROUPS, &random, 1);
+    fill_random(sum, PIXELS * OUT * GROUPS, &random, 1);
+    fill_random(weights, OUT * IN * 9, &random, 0.1);
+    for_each_version(kernels)
+        for (size_t g = 0; g < GROUPS; g++) {
+            struct ood_winograd_shape s = { .batch = 2, .channels = IN, .height = 9, .width = 7, .out_channels = OUT,
+                                            .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1 };
+            for (size_t i = 0; i < PIXELS; i++) {
+                memcpy(source_alone + i * IN, source + (i * GROUPS + g) * IN, IN * sizeof(float));
+                memcpy(sum_alone + i * OUT, sum + (i * GROUPS + g) * OUT, OUT * sizeof(float));
+            }
+            float *prepared = prepare(kernels, weights, &s);
+            struct job job = { kernels, s, source_alone, prepared, NULL, sum_alone, &stages[4], alone };
+            run_job(&job);
+            memset(target, 0, sizeof target);
+            job.shape.source_pixel = IN * GROUPS;
+            job.shape.target_pixel = OUT * GROUPS;
+            job.source = source + g * IN;
+            job.sum = sum + g * OUT;
+            job.target = target + g * OUT;
+            run_job(&job);
+            for (size_t i = 0; i < PIXELS * GROUPS * OUT; i++) {
+                const float want = i / OUT % GROUPS == g ? alone[i / OUT / GROUPS * OUT + i % OUT] : 0.0f;
+                assert_memory_equal(&target[i], &want, sizeof want);
+            }
+            ood_free(prepared);
+        }
+}
 
 static void bits_depend_on_neither_batch_nor_place_nor_thread_nor_run(void **state)
 {
@@ -339,7 +385,7 @@ static void sizes_that_overflow_are_zero(void **state)
     (void)state;
     for_each_version(kernels) {
         const size_t huge = SIZE_MAX / 4;
-        struct ood_winograd_shape s = { 1, 16, 8, 8, 16, 1, 1, 1, 1 };
+        struct ood_winograd_shape s = { 1, 16, 8, 8, 16, 1, 1, 1, 1, 0, 0 };
         assert_true(kernels->winograd_scratch_floats(&s) > 0);
         assert_int_equal(kernels->winograd_weights_floats(huge, huge), 0);
         assert_int_equal(kernels->winograd_weights_floats(huge, 3), 0);
@@ -349,11 +395,11 @@ static void sizes_that_overflow_are_zero(void **state)
         s.height = 1;
         s.pad_top = 0;
         assert_int_equal(kernels->winograd_scratch_floats(&s), 0);
-        s = (struct ood_winograd_shape){ huge, 16, huge, huge, 16, 1, 1, 1, 1 };
+        s = (struct ood_winograd_shape){ huge, 16, huge, huge, 16, 1, 1, 1, 1, 0, 0 };
         assert_int_equal(kernels->winograd_scratch_floats(&s), 0);
-        s = (struct ood_winograd_shape){ 1, huge, 8, 8, huge, 1, 1, 1, 1 };
+        s = (struct ood_winograd_shape){ 1, huge, 8, 8, huge, 1, 1, 1, 1, 0, 0 };
         assert_int_equal(kernels->winograd_scratch_floats(&s), 0);
-        s = (struct ood_winograd_shape){ 1, 16, SIZE_MAX, 8, 16, 1, 1, 1, 1 };
+        s = (struct ood_winograd_shape){ 1, 16, SIZE_MAX, 8, 16, 1, 1, 1, 1, 0, 0 };
         assert_int_equal(kernels->winograd_scratch_floats(&s), 0);
     }
 }
@@ -363,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_shape_and_stage_is_right),
         cmocka_unit_test(error_is_within_three_times_the_direct_one),
+        cmocka_unit_test(a_group_is_as_alone),
         cmocka_unit_test(bits_depend_on_neither_batch_nor_place_nor_thread_nor_run),
         cmocka_unit_test(a_nan_reaches_what_it_should),
         cmocka_unit_test(sizes_that_overflow_are_zero),

@@ -26,6 +26,12 @@ static const struct op_case cases[] = {
 
     { "Conv Relu", "c = Conv(x, w, b) pads=1,1,1,1; y = Relu(c)", "x=N,3,6,6 w=8,3,3,3 b=8", NULL, 0, NULL },
     { "Conv LeakyRelu", "c = Conv(x, w); y = LeakyRelu(c) alpha=0.2", "x=N,3,6,6 w=8,3,3,3", NULL, 0, NULL },
+    { "Conv SiLU", "c = Conv(x, w); s = Sigmoid(c); y = Mul(c, s)", "x=N,3,6,6 w=8,3,3,3", NULL, 0, NULL },
+    { "Conv HardSwish", "c = Conv(x, w); y = HardSwish(c)", "x=N,16,6,6 w=16,16,1,1", NULL, 14, NULL },
+    { "Conv HardSwish in two", "c = Conv(x, w); h = HardSigmoid(c) alpha=0.16666667 beta=0.5; y = Mul(h, c)", "x=N,3,6,6 w=8,3,3,3", NULL, 0, NULL },
+    { "Conv HardSigmoid", "c = Conv(x, w); y = HardSigmoid(c) alpha=0.3 beta=0.4", "x=N,3,6,6 w=8,3,3,3", NULL, 0, NULL },
+    { "Gemm SiLU", "c = Gemm(x, w); s = Sigmoid(c); y = Mul(c, s)", "x=N,9 w=9,20", NULL, 0, NULL },
+    { "BN SiLU", "n = BatchNormalization(x, s, t, m, v); g = Sigmoid(n); y = Mul(n, g)", "x=N,5,6,6 s=5 t=5 m=5 v=+5", NULL, 0, NULL },
     { "Conv Sigmoid", "c = Conv(x, w); y = Sigmoid(c)", "x=N,3,6,6 w=8,3,3,3", NULL, 0, NULL },
     { "Conv Clip, opset 7", "c = Conv(x, w); y = Clip(c) min=-0.5 max=1.5", "x=N,3,6,6 w=8,3,3,3", NULL, 7, NULL },
     { "Conv Clip above only", "c = Conv(x, w); y = Clip(c, -, hi)", "x=N,3,6,6 w=8,3,3,3 hi=(1)", NULL, 13, NULL },

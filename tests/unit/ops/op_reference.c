@@ -1,5 +1,7 @@
 /* Operators by name through the reference loops: attributes and their defaults as ONNX's Operators.md gives them. */
 #include "op_case.h"
+
+#include <math.h>
 #include "tensor/reference.h"
 
 static bool is(const char *a, const char *b) { return strcmp(a, b) == 0; }
@@ -248,6 +250,19 @@ static struct ood_tensor *softmax(int opset, const struct op_attributes *attribu
 
 /* ---- by name ---- */
 
+static struct ood_tensor *hard(const char *op, const struct op_attributes *attributes, const struct ood_tensor *x, struct ood_error *err)
+{
+    const bool swish = is(op, "HardSwish");
+    const double alpha = swish ? 1.0 / 6 : op_attribute_float(attributes, "alpha", 0.2);
+    const double beta = swish ? 0.5 : op_attribute_float(attributes, "beta", 0.5);
+    struct ood_tensor *y = ood_tensor_new(OOD_FLOAT32, &x->shape, err);
+    for (size_t i = 0; y != NULL && i < y->count; i++) {
+        const double v = (double)ood_f32(x)[i], gate = fmin(fmax(alpha * v + beta, 0), 1);
+        ood_f32(y)[i] = (float)(swish ? v * gate : gate);
+    }
+    return y;
+}
+
 static struct ood_tensor *arithmetic(const char *op, int opset, const struct op_attributes *attributes,
                                      const struct ood_tensor *const *inputs, size_t count, struct ood_error *err)
 {
@@ -277,6 +292,8 @@ static struct ood_tensor *arithmetic(const char *op, int opset, const struct op_
         return ood_reference_unary(x, OOD_REFERENCE_LEAKY_RELU, op_attribute_float(attributes, "alpha", 0.01), 0, err);
     if (is(op, "Sigmoid"))
         return ood_reference_unary(x, OOD_REFERENCE_SIGMOID, 0, 0, err);
+    if (is(op, "HardSwish") || is(op, "HardSigmoid"))
+        return hard(op, attributes, x, err);
     if (is(op, "Clip"))
         return clip(opset, attributes, inputs, count, err);
     if (is(op, "Softmax") || is(op, "LogSoftmax"))
