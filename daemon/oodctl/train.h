@@ -66,7 +66,7 @@ struct train {
     double elapsed_before;                   /* seconds of runs this one goes on from */
     double started;                          /* the clock when this run's first step began */
     uint64_t resumed_at;
-    struct ood_evaluation first, last;
+    struct ood_validation first, last;
     bool has_first, has_last;
     int signal;                              /* that ended it; 0: none */
 };
@@ -106,16 +106,16 @@ double train_elapsed(const struct train *train);
 /* ---- train_watch.c ---- */
 
 /* The network as it is now over these parts of the held-out pictures. */
-bool train_evaluate(struct train *train, const struct train_part *in, const struct train_part *out, struct ood_evaluation *result, struct ood_error *err) OOD_MUST_CHECK;
+bool train_evaluate(struct train *train, const struct train_part *in, const struct train_part *out, struct ood_validation *result, struct ood_error *err) OOD_MUST_CHECK;
 
 struct train_sums { struct ood_loss_terms terms; double rate, norm; size_t steps, pictures; double since; };      /* since a line was written */
 void train_add(struct train_sums *sums, const struct ood_training_report *report);
 bool train_log_steps(const struct train *train, const struct train_sums *sums, double epoch, double progress, struct ood_error *err) OOD_MUST_CHECK;
-bool train_log_evaluation(const struct train *train, const struct ood_evaluation *evaluation, double epoch, struct ood_error *err) OOD_MUST_CHECK;
+bool train_log_evaluation(const struct train *train, const struct ood_validation *evaluation, double epoch, struct ood_error *err) OOD_MUST_CHECK;
 bool train_log_event(const struct train *train, const char *event, struct ood_error *err) OOD_MUST_CHECK;
 /* One line for people. */
 void train_line(const struct train *train, const struct train_sums *sums, double epoch, double progress, char *text, size_t size);
-void train_say_evaluation(const struct train *train, const struct ood_evaluation *evaluation, double epoch);
+void train_say_evaluation(const struct train *train, const struct ood_validation *evaluation, double epoch);
 
 /* ---- train.c and train_end.c ---- */
 

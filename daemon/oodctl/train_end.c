@@ -18,7 +18,7 @@ static json_t *loss_json(const struct train *train)
                      "representation_out", l->representation_out, "energy_space", l->energy_space == OOD_ENERGY_COSINE ? "cosine" : "logits");
 }
 
-static json_t *evaluation_json(const struct ood_evaluation *e)
+static json_t *evaluation_json(const struct ood_validation *e)
 {
     json_t *object = json_pack("{s:I, s:I, s:f}", "held_out", (json_int_t)e->in, "validation_outliers", (json_int_t)e->out, "accuracy", e->accuracy);
     if (object != NULL && e->told)
@@ -98,7 +98,7 @@ static bool hand_over(struct train *train, struct ood_error *err)
 static void summary(const struct train *train, uint64_t steps, double seconds)
 {
     char in[CTL_COUNT_TEXT], out[CTL_COUNT_TEXT], held[CTL_COUNT_TEXT];
-    const struct ood_evaluation *e = &train->last;
+    const struct ood_validation *e = &train->last;
     printf("\ntrained         %llu steps on %s pictures and %s outliers; %s held out; %.0f s\n", (unsigned long long)steps, ctl_count(train->fit_in.count, in),
            ctl_count(train->outliers.count, out), ctl_count(train->held.count, held), seconds);
     printf("held out        accuracy %.2f %% of %s\n", 100 * e->accuracy, ctl_count(e->in, held));

@@ -15,7 +15,7 @@ static bool outputs(struct train *train, struct ood_model *model, const struct t
     return ood_inference(model, pictures->set, part->places, part->count, train_threads(train), out, err);
 }
 
-bool train_evaluate(struct train *train, const struct train_part *in, const struct train_part *out, struct ood_evaluation *result, struct ood_error *err)
+bool train_evaluate(struct train *train, const struct train_part *in, const struct train_part *out, struct ood_validation *result, struct ood_error *err)
 {
     struct fit *fit = &train->fit;
     struct ood_bytes onnx = { 0 };
@@ -32,7 +32,7 @@ bool train_evaluate(struct train *train, const struct train_part *in, const stru
     if (model == NULL || !outputs(train, model, &train->images, in, &known, err) || !outputs(train, model, &train->validation, out, &foreign, err))
         goto out;
     bool learned = ood_training_prototypes(train->training, prototypes);
-    done = ood_evaluate(&known, classes, &foreign, learned ? prototypes : NULL, train->training_options.loss.temperature, result, err);
+    done = ood_validate(&known, classes, &foreign, learned ? prototypes : NULL, train->training_options.loss.temperature, result, err);
 out:
     if (!done)
         ood_error_prefix(err, "evaluation after step %llu", (unsigned long long)ood_training_steps(train->training));
@@ -115,7 +115,7 @@ void train_line(const struct train *train, const struct train_sums *sums, double
              100 * (double)sums->terms.correct / (double)sums->terms.in, sums->rate, floor(left / 60), floor(fmod(left, 60)));
 }
 
-void train_say_evaluation(const struct train *train, const struct ood_evaluation *e, double epoch)
+void train_say_evaluation(const struct train *train, const struct ood_validation *e, double epoch)
 {
     char in[CTL_COUNT_TEXT], out[CTL_COUNT_TEXT];
     if (!e->told)
@@ -181,7 +181,7 @@ bool train_log_steps(const struct train *train, const struct train_sums *sums, d
     return log_line(train, line, err);
 }
 
-bool train_log_evaluation(const struct train *train, const struct ood_evaluation *e, double epoch, struct ood_error *err)
+bool train_log_evaluation(const struct train *train, const struct ood_validation *e, double epoch, struct ood_error *err)
 {
     json_t *line = begin_line(train, "evaluation");
     const struct { const char *name; double value; } numbers[] = {

@@ -176,7 +176,7 @@ static bool rank(const double *in, size_t n, const double *out, size_t m, double
 }
 
 /* scores: E of in, D of in, E of out, D of out. */
-static bool rank_all(double *scores, size_t n, size_t m, struct ood_evaluation *r, struct ood_error *err)
+static bool rank_all(double *scores, size_t n, size_t m, struct ood_validation *r, struct ood_error *err)
 {
     double *energy = scores, *representation = scores + n, *out_energy = scores + 2 * n, *out_representation = out_energy + m;
     double mean[2], std[2];
@@ -192,10 +192,10 @@ static bool rank_all(double *scores, size_t n, size_t m, struct ood_evaluation *
     return rank(energy, n, out_energy, m, &r->score_fpr95, &r->score_auroc, err);
 }
 
-bool ood_evaluate(const struct ood_outputs *in, const int32_t *classes, const struct ood_outputs *out, const float *prototypes, double temperature,
-                  struct ood_evaluation *result, struct ood_error *err)
+bool ood_validate(const struct ood_outputs *in, const int32_t *classes, const struct ood_outputs *out, const float *prototypes, double temperature,
+                  struct ood_validation *result, struct ood_error *err)
 {
-    struct ood_evaluation made = { .in = in->count, .out = out->count, .told = in->count >= 2 && out->count > 0 };
+    struct ood_validation made = { .in = in->count, .out = out->count, .told = in->count >= 2 && out->count > 0 };
     struct ood_judge judge = { .classes = in->classes, .dimension = in->dimension, .temperature = temperature };
     size_t correct = 0, labelled = 0;
     for (size_t i = 0; i < in->count; i++) {

@@ -17,7 +17,7 @@ struct ood_model *ood_inference_model(const struct ood_bytes *onnx, const struct
 bool ood_inference(struct ood_model *model, struct ood_picture_set *set, const size_t *places, size_t count, size_t threads, struct ood_outputs *out,
                    struct ood_error *err) OOD_MUST_CHECK;
 
-struct ood_evaluation {
+struct ood_validation {
     size_t in, out;                          /* pictures */
     double accuracy;
     bool told;                               /* the rest is there: there are outliers */
@@ -27,7 +27,7 @@ struct ood_evaluation {
 
 /* classes[in->count]: the true ones. prototypes [K][D]: c; NULL: unit class means of these very pictures (two of each class are
  * needed then). out may be empty. */
-bool ood_evaluate(const struct ood_outputs *in, const int32_t *classes, const struct ood_outputs *out, const float *prototypes, double temperature,
-                  struct ood_evaluation *result, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_validate(const struct ood_outputs *in, const int32_t *classes, const struct ood_outputs *out, const float *prototypes, double temperature,
+                  struct ood_validation *result, struct ood_error *err) OOD_MUST_CHECK;
 
 #endif
