@@ -87,7 +87,7 @@ struct ood_graph_options {
 
 #define OOD_MODEL_BYTES_MOST ((size_t)1 << 31)
 
-/* bytes: an ONNX file. Everything is checked: wire format (graph/scan.h), opsets 7 to 17, operators, attributes, types,
+/* bytes: an ONNX file. Everything is checked: wire format (graph/scan.h), opsets 7 to 18, operators, attributes, types,
  * shapes, names, cycles, missing and duplicate values. Shapes are inferred, not believed. Errors name node, operator and
  * opset: "node Conv_3 (Conv, opset 13): …". The bytes are not needed afterwards. */
 struct ood_graph *ood_graph_read(const struct ood_bytes *bytes, const struct ood_graph_options *options,

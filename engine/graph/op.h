@@ -26,7 +26,7 @@ enum ood_op_traits {
 
 struct ood_op {
     const char *name;                        /* ONNX op_type, default domain */
-    int since, until;                        /* first and last opset this row serves; until 0: no end (17) */
+    int since, until;                        /* first and last opset this row serves; until 0: no end (18) */
     size_t least_inputs, most_inputs;        /* checked by the reader; outputs: exactly 1 unless check says otherwise */
     unsigned traits;
     bool (*check)(const struct ood_graph *graph, const struct ood_node *node, struct ood_error *err);   /* may be NULL */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define IR_FIRST 3                           /* opset_import came with it */
-#define IR_LAST 13                           /* the newest known; nothing after 8 concerns operators up to opset 17 */
+#define IR_LAST 13                           /* the newest known; nothing after 8 concerns operators up to opset 18 */
 
 /* ---- names ---- */
 

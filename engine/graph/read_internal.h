@@ -6,7 +6,7 @@
 #include "graph/onnx.pb-c.h"
 
 #define OOD_OPSET_FIRST 7
-#define OOD_OPSET_LAST 17
+#define OOD_OPSET_LAST 18
 
 /* bytes as a message of `root`, after the scan, in the pool's memory (never freed singly). NULL on failure. */
 ProtobufCMessage *ood_onnx_unpack(const ProtobufCMessageDescriptor *root, const struct ood_bytes *bytes,

@@ -13,7 +13,7 @@ INLINE vec operate(enum ood_binary op, vec a, vec b)
     case OOD_BINARY_MUL: return a * b;
     case OOD_BINARY_DIV: return a / b;
     case OOD_BINARY_MAX: return greater(a, b);
-    case OOD_BINARY_MIN: return choose((vec_bits)(a != a), a, at_most(a, b));
+    case OOD_BINARY_MIN: return less(a, b);
     case OOD_BINARY_PRELU: break;
     }
     return choose((vec_bits)(a < (vec){ 0 }), a * b, a);

@@ -24,7 +24,8 @@ enum ood_unary {
 };
 /* MAX and MIN give NaN where either operand is; PRELU is a below 0 times b, else a. */
 enum ood_binary { OOD_BINARY_ADD, OOD_BINARY_SUB, OOD_BINARY_MUL, OOD_BINARY_DIV, OOD_BINARY_MAX, OOD_BINARY_MIN, OOD_BINARY_PRELU };
-enum ood_reduction { OOD_REDUCE_MEAN, OOD_REDUCE_MAX };
+/* SUM_ABS and SUM_SQUARE: of |x| and x². MAX and MIN are NaN where an element is. */
+enum ood_reduction { OOD_REDUCE_MEAN, OOD_REDUCE_MAX, OOD_REDUCE_SUM, OOD_REDUCE_MIN, OOD_REDUCE_PROD, OOD_REDUCE_SUM_ABS, OOD_REDUCE_SUM_SQUARE };
 
 /* y = f(x) in sequence. */
 struct ood_unary_step { enum ood_unary function; float alpha, beta; };
@@ -44,7 +45,7 @@ bool ood_broadcast_make(struct ood_broadcast *out, size_t rank, const size_t *di
 
 /* Names of the functions as `inspect` shows them: "own:product avx2". */
 struct ood_kernel_names {
-    const char *unary, *binary, *scale_shift, *product, *reduce, *softmax, *transpose, *resample, *winograd, *training;
+    const char *unary, *binary, *scale_shift, *product, *reduce, *normalise, *softmax, *transpose, *resample, *winograd, *training;
 };
 
 /* A place along a dimension and what it counts. */
@@ -88,6 +89,14 @@ struct ood_kernels {
     void (*reduce_rows)(enum ood_reduction reduction, float *y, const float *x, size_t n, size_t rows, size_t channels);
     /* y[r] = reduction over x[r][0 … columns-1]. */
     void (*reduce_columns)(enum ood_reduction reduction, float *y, const float *x, size_t rows, size_t columns);
+
+    /* y[r][c] = (x[r][c] - mean) / sqrt(variance + epsilon) · scale[c] + shift[c], mean and variance those of row r; shift NULL or
+     * [columns]; means and inverses (1 / sqrt(variance + epsilon)) NULL or [rows]. In place allowed. */
+    void (*layer_norm)(float *y, float *means, float *inverses, const float *x, const float *scale, const float *shift, size_t rows,
+                       size_t columns, float epsilon);
+    /* The same with scale[r mod channels], shift[r mod channels] for the whole row. */
+    void (*instance_norm)(float *y, const float *x, const float *scale, const float *shift, size_t rows, size_t channels,
+                          size_t columns, float epsilon);
 
     /* Softmax (logarithm: its logarithm) of each row; in place allowed. A NaN makes its whole row NaN. */
     void (*softmax)(float *y, const float *x, size_t rows, size_t columns, bool logarithm);

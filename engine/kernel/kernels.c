@@ -9,7 +9,7 @@ const struct ood_kernels KERNEL(ood_kernels) = {
     .isa = ISA(OOD_KERNEL_ISA),
     .name = {
         .unary = NAME("unary"), .binary = NAME("binary"), .scale_shift = NAME("scale_shift"), .product = NAME("product"),
-        .reduce = NAME("reduce"), .softmax = NAME("softmax"), .transpose = NAME("transpose"),
+        .reduce = NAME("reduce"), .normalise = NAME("normalise"), .softmax = NAME("softmax"), .transpose = NAME("transpose"),
         .resample = NAME("resample"), .winograd = NAME("winograd"), .training = NAME("training"),
     },
     .unary = KERNEL(ood_unary),
@@ -22,6 +22,8 @@ const struct ood_kernels KERNEL(ood_kernels) = {
     .mean_rows = KERNEL(ood_mean_rows),
     .reduce_rows = KERNEL(ood_reduce_rows),
     .reduce_columns = KERNEL(ood_reduce_columns),
+    .layer_norm = KERNEL(ood_layer_norm),
+    .instance_norm = KERNEL(ood_instance_norm),
     .softmax = KERNEL(ood_softmax),
     .transpose = KERNEL(ood_transpose),
     .resample = KERNEL(ood_resample),

@@ -18,6 +18,10 @@ void KERNEL(ood_product)(float *c, const float *a, const float *packed, const fl
 void KERNEL(ood_mean_rows)(float *y, const float *x, size_t n, size_t rows, size_t channels);
 void KERNEL(ood_reduce_rows)(enum ood_reduction reduction, float *y, const float *x, size_t n, size_t rows, size_t channels);
 void KERNEL(ood_reduce_columns)(enum ood_reduction reduction, float *y, const float *x, size_t rows, size_t columns);
+void KERNEL(ood_layer_norm)(float *y, float *means, float *inverses, const float *x, const float *scale, const float *shift, size_t rows,
+                            size_t columns, float epsilon);
+void KERNEL(ood_instance_norm)(float *y, const float *x, const float *scale, const float *shift, size_t rows, size_t channels,
+                               size_t columns, float epsilon);
 void KERNEL(ood_softmax)(float *y, const float *x, size_t rows, size_t columns, bool logarithm);
 void KERNEL(ood_transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns);
 void KERNEL(ood_resample)(float *y, const float *x, const struct ood_tap *taps, size_t tap_count, size_t outer, size_t from, size_t to,

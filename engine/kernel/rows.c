@@ -6,15 +6,42 @@
 
 #define RUN 32                               /* rows summed before they join the total: keeps the error near log n */
 
+/* Two partial results. */
 INLINE vec combine(enum ood_reduction reduction, vec a, vec b)
 {
-    return reduction == OOD_REDUCE_MEAN ? a + b : greater(a, b);
+    return reduction == OOD_REDUCE_MAX    ? greater(a, b)
+           : reduction == OOD_REDUCE_MIN  ? less(a, b)
+           : reduction == OOD_REDUCE_PROD ? a * b
+                                          : a + b;
+}
+
+/* A partial result and an element. */
+INLINE vec take(enum ood_reduction reduction, vec part, vec x)
+{
+    return combine(reduction, part, reduction == OOD_REDUCE_SUM_ABS      ? (vec)((vec_bits)x & 0x7FFFFFFFu)
+                                    : reduction == OOD_REDUCE_SUM_SQUARE ? x * x
+                                                                         : x);
 }
 
 INLINE float identity(enum ood_reduction reduction)
 {
-    return reduction == OOD_REDUCE_MEAN ? 0.0f : -INFINITY;
+    return reduction == OOD_REDUCE_MAX    ? -INFINITY
+           : reduction == OOD_REDUCE_MIN  ? INFINITY
+           : reduction == OOD_REDUCE_PROD ? 1.0f
+                                          : 0.0f;
 }
+
+/* The statement with `reduction` a constant, so that loops hold no choice. */
+#define FOR_REDUCTION(reduction, statement)                                                                           \
+    switch (reduction) {                                                                                              \
+    case OOD_REDUCE_MEAN: { const enum ood_reduction REDUCTION = OOD_REDUCE_MEAN; statement; break; }                                 \
+    case OOD_REDUCE_MAX: { const enum ood_reduction REDUCTION = OOD_REDUCE_MAX; statement; break; }                                   \
+    case OOD_REDUCE_SUM: { const enum ood_reduction REDUCTION = OOD_REDUCE_SUM; statement; break; }                                   \
+    case OOD_REDUCE_MIN: { const enum ood_reduction REDUCTION = OOD_REDUCE_MIN; statement; break; }                                   \
+    case OOD_REDUCE_PROD: { const enum ood_reduction REDUCTION = OOD_REDUCE_PROD; statement; break; }                                 \
+    case OOD_REDUCE_SUM_ABS: { const enum ood_reduction REDUCTION = OOD_REDUCE_SUM_ABS; statement; break; }                           \
+    case OOD_REDUCE_SUM_SQUARE: { const enum ood_reduction REDUCTION = OOD_REDUCE_SUM_SQUARE; statement; break; }                     \
+    }
 
 /* `count` vectors of channels of one picture. */
 INLINE void reduce_vectors(enum ood_reduction reduction, float *y, const float *x, size_t rows, size_t channels, size_t count)
@@ -28,7 +55,7 @@ INLINE void reduce_vectors(enum ood_reduction reduction, float *y, const float *
             part[i] = splat(identity(reduction));
         for (size_t r = row; r < end; r++)
             UNROLL for (size_t i = 0; i < count; i++)
-                part[i] = combine(reduction, part[i], load(x + r * channels + i * VECTOR));
+                part[i] = take(reduction, part[i], load(x + r * channels + i * VECTOR));
         UNROLL for (size_t i = 0; i < count; i++)
             total[i] = combine(reduction, total[i], part[i]);
     }
@@ -44,7 +71,7 @@ INLINE void reduce_narrow(enum ood_reduction reduction, float *y, const float *x
         size_t end = rows - row < RUN ? rows : row + RUN;
         vec part = splat(identity(reduction));
         for (size_t r = row; r < end; r++)
-            part = combine(reduction, part, load_part(x + r * channels, channels, 0));
+            part = take(reduction, part, load_part(x + r * channels, channels, 0));
         total = combine(reduction, total, part);
     }
     store_part(y, channels, reduction == OOD_REDUCE_MEAN ? total / splat((float)rows) : total);
@@ -68,10 +95,7 @@ INLINE void reduce_picture(enum ood_reduction reduction, float *y, const float *
 void KERNEL(ood_reduce_rows)(enum ood_reduction reduction, float *y, const float *x, size_t n, size_t rows, size_t channels)
 {
     for (size_t i = 0; i < n; i++, y += channels, x += rows * channels) {
-        if (reduction == OOD_REDUCE_MEAN)
-            reduce_picture(OOD_REDUCE_MEAN, y, x, rows, channels);
-        else
-            reduce_picture(OOD_REDUCE_MAX, y, x, rows, channels);
+        FOR_REDUCTION(reduction, reduce_picture(REDUCTION, y, x, rows, channels))
     }
 }
 
@@ -89,12 +113,15 @@ INLINE float reduce_lanes(enum ood_reduction reduction, vec v)
     for (size_t half = VECTOR / 2; half > 0; half /= 2)
         for (size_t i = 0; i < half; i++) {
             float a = lanes[i], b = lanes[i + half];
-            lanes[i] = reduction == OOD_REDUCE_MEAN ? a + b : a != a || a > b ? a : b;
+            lanes[i] = reduction == OOD_REDUCE_MAX    ? (a != a || a > b ? a : b)
+                       : reduction == OOD_REDUCE_MIN  ? (a != a || a < b ? a : b)
+                       : reduction == OOD_REDUCE_PROD ? a * b
+                                                      : a + b;
         }
     return lanes[0];
 }
 
-/* The sum (not yet the mean) or the maximum of n floats. */
+/* The reduction of n floats; of a mean the sum. */
 INLINE float reduce_run(enum ood_reduction reduction, const float *x, size_t n)
 {
     vec part[BLOCK];
@@ -103,11 +130,11 @@ INLINE float reduce_run(enum ood_reduction reduction, const float *x, size_t n)
     size_t i = 0;
     for (; n - i >= BLOCK * VECTOR; i += BLOCK * VECTOR)
         UNROLL for (size_t j = 0; j < BLOCK; j++)
-            part[j] = combine(reduction, part[j], load(x + i + j * VECTOR));
+            part[j] = take(reduction, part[j], load(x + i + j * VECTOR));
     for (; n - i >= VECTOR; i += VECTOR)
-        part[0] = combine(reduction, part[0], load(x + i));
+        part[0] = take(reduction, part[0], load(x + i));
     if (i < n)
-        part[1] = combine(reduction, part[1], load_part(x + i, n - i, identity(reduction)));
+        part[1] = take(reduction, part[1], load_part(x + i, n - i, identity(reduction)));
     vec low = combine(reduction, part[0], part[1]), high = combine(reduction, part[2], part[3]);
     return reduce_lanes(reduction, combine(reduction, low, high));
 }
@@ -115,9 +142,81 @@ INLINE float reduce_run(enum ood_reduction reduction, const float *x, size_t n)
 void KERNEL(ood_reduce_columns)(enum ood_reduction reduction, float *y, const float *x, size_t rows, size_t columns)
 {
     for (size_t r = 0; r < rows; r++, x += columns)
-        y[r] = reduction == OOD_REDUCE_MEAN ? reduce_run(OOD_REDUCE_MEAN, x, columns) / (float)columns
-                                            : reduce_run(OOD_REDUCE_MAX, x, columns);
+        FOR_REDUCTION(reduction, y[r] = reduce_run(REDUCTION, x, columns) / (REDUCTION == OOD_REDUCE_MEAN ? (float)columns : 1.0f))
 }
+
+/* ---- normalisation of rows ---- */
+
+/* Sum of (x - mean)² over a row, in the order of a sum of x. */
+static float squared_distance(const float *x, vec mean, size_t n)
+{
+    vec part[2] = { { 0 }, { 0 } };
+    size_t i = 0;
+    for (; n - i >= 2 * VECTOR; i += 2 * VECTOR)
+        UNROLL for (size_t j = 0; j < 2; j++) {
+            vec d = load(x + i + j * VECTOR) - mean;
+            part[j] = multiply_add(d, d, part[j]);
+        }
+    for (; i < n; i += VECTOR) {
+        float rest[VECTOR];
+        store(rest, mean);                   /* what lies behind the row counts nothing */
+        vec d;
+        if (n - i >= VECTOR) {
+            d = load(x + i) - mean;
+        } else {
+            memcpy(rest, x + i, (n - i) * sizeof *x);
+            d = load(rest) - mean;
+        }
+        part[0] = multiply_add(d, d, part[0]);
+    }
+    return reduce_lanes(OOD_REDUCE_SUM, part[0] + part[1]);
+}
+
+static void row_statistics(const float *x, size_t n, float epsilon, float *mean, float *inverse)
+{
+    *mean = reduce_run(OOD_REDUCE_SUM, x, n) / (float)n;
+    *inverse = 1.0f / sqrtf(squared_distance(x, splat(*mean), n) / (float)n + epsilon);
+}
+
+void KERNEL(ood_layer_norm)(float *y, float *means, float *inverses, const float *x, const float *scale, const float *shift, size_t rows,
+                            size_t columns, float epsilon)
+{
+    for (size_t r = 0; r < rows; r++, x += columns, y += columns) {
+        float mean, inverse;
+        row_statistics(x, columns, epsilon, &mean, &inverse);
+        size_t i = 0;
+        for (; columns - i >= VECTOR; i += VECTOR) {
+            vec normal = (load(x + i) - splat(mean)) * splat(inverse);
+            store(y + i, shift != NULL ? multiply_add(normal, load(scale + i), load(shift + i)) : normal * load(scale + i));
+        }
+        if (i < columns) {
+            size_t rest = columns - i;
+            vec normal = (load_part(x + i, rest, 0) - splat(mean)) * splat(inverse), factor = load_part(scale + i, rest, 0);
+            store_part(y + i, rest, shift != NULL ? multiply_add(normal, factor, load_part(shift + i, rest, 0)) : normal * factor);
+        }
+        if (means != NULL)
+            means[r] = mean;
+        if (inverses != NULL)
+            inverses[r] = inverse;
+    }
+}
+
+void KERNEL(ood_instance_norm)(float *y, const float *x, const float *scale, const float *shift, size_t rows, size_t channels,
+                               size_t columns, float epsilon)
+{
+    for (size_t r = 0; r < rows; r++, x += columns, y += columns) {
+        float mean, inverse;
+        row_statistics(x, columns, epsilon, &mean, &inverse);
+        const vec factor = splat(inverse * scale[r % channels]), added = splat(shift[r % channels]);
+        size_t i = 0;
+        for (; columns - i >= VECTOR; i += VECTOR)
+            store(y + i, multiply_add(load(x + i) - splat(mean), factor, added));
+        if (i < columns)
+            store_part(y + i, columns - i, multiply_add(load_part(x + i, columns - i, 0) - splat(mean), factor, added));
+    }
+}
+
+/* ---- softmax ---- */
 
 static void softmax_row(float *y, const float *x, size_t n, bool logarithm)
 {

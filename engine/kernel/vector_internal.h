@@ -129,8 +129,9 @@ INLINE vec at_most(vec bound, vec x)
 #endif
 }
 
-/* The greater of both; NaN where either is. */
+/* The greater (less) of both; NaN where either is. */
 INLINE vec greater(vec a, vec b) { return choose((vec_bits)(a != a), a, at_least(a, b)); }
+INLINE vec less(vec a, vec b) { return choose((vec_bits)(a != a), a, at_most(a, b)); }
 
 /* exp(x) for x <= 0, within 2e-7 relative; below 2^-126.5: 0. NaN stays NaN. x = n·ln 2 + r, a polynomial in r (Cephes'
  * expf), 2^n through the exponent's bits: n lies in the low bits of `shifted`. */

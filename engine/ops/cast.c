@@ -6,24 +6,12 @@
 #include "ops/ops_internal.h"
 #include "plan/builder.h"
 
-/* TensorProto.DataType numbers of onnx.proto. */
-static bool cast_type(int64_t to, enum ood_type *out)
-{
-    switch (to) {
-    case 1: *out = OOD_FLOAT32; return true;
-    case 6: *out = OOD_INT32; return true;
-    case 7: *out = OOD_INT64; return true;
-    case 9: *out = OOD_BOOL; return true;
-    default: return false;
-    }
-}
-
 static bool cast_check(const struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
 {
     (void)graph;
     enum ood_type type;
     int64_t to = ood_node_int(node, "to", 0);
-    if (!cast_type(to, &type))
+    if (!ood_op_type_of(to, &type))
         return ood_node_fail(node, err, OOD_UNSUPPORTED, "casts to type %lld; expected float32 (1), int32 (6), int64 (7) or bool (9)",
                              (long long)to);
     return true;
@@ -33,7 +21,7 @@ static bool cast_shape(struct ood_graph *graph, const struct ood_node *node, str
 {
     const struct ood_value *input = ood_node_input(graph, node, 0);
     enum ood_type type = OOD_FLOAT32;
-    (void)cast_type(ood_node_int(node, "to", 0), &type);     /* checked */
+    (void)ood_op_type_of(ood_node_int(node, "to", 0), &type);     /* checked */
     return ood_graph_set_output(graph, node, 0, type, &input->shape, err);
 }
 

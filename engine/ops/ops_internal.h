@@ -7,6 +7,9 @@
 /* An axis of a value of `rank` dimensions, counted from the end where negative. Out of range: OOD_INVALID. */
 bool ood_op_axis(const struct ood_node *node, int64_t axis, size_t rank, size_t *out, struct ood_error *err) OOD_MUST_CHECK;
 
+/* A type by its number in onnx.proto's TensorProto.DataType; false where it is none of ours. */
+bool ood_op_type_of(int64_t number, enum ood_type *out);
+
 /* The int64 values of input i, which must be known at load and have one dimension (or none): `what` names it in errors. They
  * may be batch multiples. More than `most`: OOD_INVALID. *values is the graph's memory. */
 bool ood_op_known_ints(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, size_t most,

@@ -31,20 +31,50 @@ static bool pad_mode_of(const struct ood_node *node, enum pad_mode *out, struct 
     return ood_node_fail(node, err, OOD_UNSUPPORTED, "mode \"%s\"; expected constant, reflect or edge", mode);
 }
 
+/* Axis i of the list, which is all of them in order unless `axes` (input 3, opset 18) says otherwise. */
+static bool pad_axes(const struct ood_graph *graph, const struct ood_node *node, size_t rank, size_t axes[OOD_MAX_RANK], size_t *count,
+                     struct ood_error *err)
+{
+    const int64_t *given;
+    bool seen[OOD_MAX_RANK] = { false };
+    *count = rank;
+    for (size_t i = 0; i < rank; i++)
+        axes[i] = i;
+    if (node->opset < 18 || ood_node_input(graph, node, 3) == NULL)
+        return true;
+    if (!ood_op_known_ints(graph, node, 3, "axes", OOD_MAX_RANK, &given, count, err))
+        return false;
+    for (size_t i = 0; i < *count; i++) {
+        if (!ood_op_axis(node, given[i], rank, &axes[i], err))
+            return false;
+        if (seen[axes[i]])
+            return ood_node_fail(node, err, OOD_INVALID, "axis %zu is named twice", axes[i]);
+        seen[axes[i]] = true;
+    }
+    return true;
+}
+
 /* pads[2·rank]: what is added before each dimension, then after each. An attribute before opset 11, input 1 since. */
-static bool pads_of(const struct ood_graph *graph, const struct ood_node *node, size_t rank, const int64_t **pads,
+static bool pads_of(const struct ood_graph *graph, const struct ood_node *node, size_t rank, int64_t pads[2 * OOD_MAX_RANK],
                     struct ood_error *err)
 {
-    size_t count = 0;
+    size_t count = 0, axes[OOD_MAX_RANK], axis_count;
+    const int64_t *given = NULL;
     if (node->opset < 11)
-        *pads = ood_node_ints(node, "pads", &count);
-    else if (!ood_op_known_ints(graph, node, 1, "pads", (size_t)2 * OOD_MAX_RANK, pads, &count, err))
+        given = ood_node_ints(node, "pads", &count);
+    else if (!ood_op_known_ints(graph, node, 1, "pads", (size_t)2 * OOD_MAX_RANK, &given, &count, err))
         return false;
-    if (count != 2 * rank)
-        return ood_node_fail(node, err, OOD_INVALID, "%zu pads; expected %zu for %zu dimensions", count, 2 * rank, rank);
-    for (size_t i = 0; i < count; i++)
-        if ((*pads)[i] < -PAD_MOST || (*pads)[i] > PAD_MOST)
+    if (!pad_axes(graph, node, rank, axes, &axis_count, err))
+        return false;
+    if (count != 2 * axis_count)
+        return ood_node_fail(node, err, OOD_INVALID, "%zu pads; expected %zu for %zu dimensions", count, 2 * axis_count, axis_count);
+    for (size_t i = 0; i < (size_t)2 * OOD_MAX_RANK; i++)
+        pads[i] = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (given[i] < -PAD_MOST || given[i] > PAD_MOST)
             return ood_node_fail(node, err, OOD_INVALID, "pads[%zu] is out of range", i);
+        pads[i < axis_count ? axes[i] : rank + axes[i - axis_count]] = given[i];
+    }
     return true;
 }
 
@@ -74,10 +104,10 @@ static bool pad_shape(struct ood_graph *graph, const struct ood_node *node, stru
 {
     const struct ood_value *data = ood_node_input(graph, node, 0);
     struct ood_shape shape = data->shape;
-    const int64_t *pads;
+    int64_t pads[2 * OOD_MAX_RANK];
     enum pad_mode mode;
     unsigned char value[8] = { 0 };
-    if (!pad_mode_of(node, &mode, err) || !pads_of(graph, node, shape.rank, &pads, err) ||
+    if (!pad_mode_of(node, &mode, err) || !pads_of(graph, node, shape.rank, pads, err) ||
         (mode == PAD_CONSTANT && !pad_value_of(graph, node, data->type, value, err)))
         return false;
     for (size_t i = 0; i < shape.rank; i++) {
@@ -170,8 +200,8 @@ static bool pad_describe(const struct ood_graph *graph, const struct ood_node *n
     const size_t *order = ood_move_order(from->rank, layout);
     enum ood_type type = graph->values[node->outputs[0]].type;
     struct pad pad = { .rank = from->rank, .size = ood_type_size(type) };
-    const int64_t *pads;
-    if (!pad_mode_of(node, &pad.mode, err) || !pads_of(graph, node, from->rank, &pads, err) ||
+    int64_t pads[2 * OOD_MAX_RANK];
+    if (!pad_mode_of(node, &pad.mode, err) || !pads_of(graph, node, from->rank, pads, err) ||
         (pad.mode == PAD_CONSTANT && !pad_value_of(graph, node, type, pad.value, err)))
         return false;
     for (size_t k = 0; k < pad.rank; k++)
@@ -218,9 +248,9 @@ static bool pad_lower(struct ood_builder *builder, const struct ood_node *node, 
 static bool pad_identity(const struct ood_graph *graph, const struct ood_node *node)
 {
     struct ood_error ignored = { 0 };
-    const int64_t *pads;
+    int64_t pads[2 * OOD_MAX_RANK];
     size_t rank = ood_node_input(graph, node, 0)->shape.rank;
-    if (!pads_of(graph, node, rank, &pads, &ignored))
+    if (!pads_of(graph, node, rank, pads, &ignored))
         return false;
     for (size_t i = 0; i < 2 * rank; i++)
         if (pads[i] != 0)
@@ -234,6 +264,11 @@ const struct ood_op ood_op_pad = {
 };
 
 const struct ood_op ood_op_pad_11 = {
-    .name = "Pad", .since = 11, .least_inputs = 2, .most_inputs = 3,
+    .name = "Pad", .since = 11, .until = 17, .least_inputs = 2, .most_inputs = 3,
+    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .identity = pad_identity,
+};
+
+const struct ood_op ood_op_pad_18 = {
+    .name = "Pad", .since = 18, .least_inputs = 2, .most_inputs = 4,
     .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .identity = pad_identity,
 };

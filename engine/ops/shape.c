@@ -1,7 +1,8 @@
-/* Shape and Gather: with Concat and Reshape the arithmetic on dimensions that exporters write. Shape's answer is known at
- * load, batch multiples included; Gather also picks from data, by indices known at load. */
+/* Shape, Size and Gather: with Concat and Reshape the arithmetic on dimensions that exporters write. The answers of Shape and Size are
+ * known at load, batch multiples included; Gather also picks from data, by indices known at load or computed. */
 #include <string.h>
 
+#include "ops/indexing_internal.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 #include "plan/builder.h"
@@ -37,6 +38,24 @@ const struct ood_op ood_op_shape = {
     .name = "Shape", .since = 1, .least_inputs = 1, .most_inputs = 1, .shape = shape_shape, .lower = ood_op_lower_known,
 };
 
+/* ---- Size ---- */
+
+static bool size_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
+{
+    static const struct ood_shape scalar = { .rank = 0 };
+    int64_t elements;
+    if (!ood_shape_elements(&ood_node_input(graph, node, 0)->shape, &elements))
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "a number of elements that is no multiple of the batch");
+    struct ood_tensor *tensor = ood_tensor_new(OOD_INT64, &scalar, err);
+    if (tensor != NULL)
+        ood_i64(tensor)[0] = elements;
+    return ood_op_set_known(graph, node, tensor, err);
+}
+
+const struct ood_op ood_op_size = {
+    .name = "Size", .since = 1, .least_inputs = 1, .most_inputs = 1, .shape = size_shape, .lower = ood_op_lower_known,
+};
+
 /* ---- Gather ---- */
 
 /* Index i of a tensor of int64 or int32, counted from the end where negative; false where it is no index of `dim`. */
@@ -55,17 +74,15 @@ static bool gather_shape(struct ood_graph *graph, const struct ood_node *node, s
     size_t axis, rank = data->shape.rank, picked = indices->shape.rank, ignored;
     if (!ood_op_axis(node, ood_node_int(node, "axis", 0), rank, &axis, err))
         return false;
-    if (indices->type != OOD_INT64 && indices->type != OOD_INT32)
-        return ood_node_fail(node, err, OOD_INVALID, "indices are %s; expected int64 or int32", ood_type_name(indices->type));
-    if (indices->constant == NULL)
-        return ood_node_fail(node, err, OOD_UNSUPPORTED, "indices (\"%s\") are not known at load", indices->name);
+    if (!ood_index_type(node, indices, err))
+        return false;
     if (rank - 1 + picked > OOD_MAX_RANK)
         return ood_node_fail(node, err, OOD_UNSUPPORTED, "output has %zu dimensions; at most %d are supported",
                              rank - 1 + picked, OOD_MAX_RANK);
     int64_t dim = data->shape.dims[axis];
     if (ood_dim_is_batch(dim))
         return ood_node_fail(node, err, OOD_UNSUPPORTED, "picks along the batch (axis %zu)", axis);
-    for (size_t i = 0; i < indices->constant->count; i++)
+    for (size_t i = 0; indices->constant != NULL && i < indices->constant->count; i++)
         if (!gather_index(indices->constant, i, dim, &ignored))
             return ood_node_fail(node, err, OOD_INVALID, "index %zu is outside axis %zu of %lld elements", i, axis, (long long)dim);
     struct ood_shape shape = { .rank = rank - 1 + picked };
@@ -134,6 +151,40 @@ static struct ood_tensor *gather_evaluate(const struct ood_graph *graph, const s
     return output;
 }
 
+struct gather_computed { struct gather gather; enum ood_type type, index_type; };
+
+static void gather_computed_run(const void *state, void *const *memory)
+{
+    const struct gather_computed *s = state;
+    const char *from = memory[0];
+    char *to = memory[2];
+    for (size_t outer = 0; outer < s->gather.outer; outer++, from += s->gather.dim * s->gather.inner)
+        for (size_t i = 0, index = 0; i < s->gather.picked; i++, to += s->gather.inner) {
+            if (ood_index_at(memory[1], s->index_type, i, s->gather.dim, &index))
+                memcpy(to, from + index * s->gather.inner, s->gather.inner);
+            else
+                ood_index_missing(to, s->type, s->gather.inner / ood_type_size(s->type));
+        }
+}
+
+static bool gather_lower_computed(struct ood_builder *builder, const struct ood_node *node, size_t axis, struct ood_error *err)
+{
+    const struct ood_graph *graph = ood_builder_graph(builder);
+    const struct ood_shape data = ood_builder_shape(builder, node->inputs[0]), indices = ood_builder_shape(builder, node->inputs[1]);
+    struct gather_computed state = { .type = graph->values[node->inputs[0]].type, .index_type = graph->values[node->inputs[1]].type };
+    struct ood_operand operands[3];
+    size_t picked;
+    if (!ood_shape_count(&indices, &picked))
+        return ood_node_fail(node, err, OOD_INVALID, "too many indices");
+    state.gather = gather_of(&data, axis, picked, state.type);
+    return ood_builder_input(builder, node->inputs[0], OOD_PLAIN, &operands[0], err) &&
+           ood_builder_input(builder, node->inputs[1], OOD_PLAIN, &operands[1], err) &&
+           ood_builder_output(builder, node->outputs[0], OOD_PLAIN, &operands[2], err) &&
+           ood_builder_step(builder, &(struct ood_step_spec){ .node = node, .kernel = "own:gather", .run = gather_computed_run,
+                                                              .state = &state, .state_size = sizeof state, .operands = operands,
+                                                              .operand_count = 3 }, err);
+}
+
 static bool gather_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
 {
     const struct ood_shape data = ood_builder_shape(builder, node->inputs[0]);
@@ -142,6 +193,8 @@ static bool gather_lower(struct ood_builder *builder, const struct ood_node *nod
     size_t axis;
     if (!ood_op_axis(node, ood_node_int(node, "axis", 0), data.rank, &axis, err))
         return false;
+    if (indices == NULL)
+        return gather_lower_computed(builder, node, axis, err);
     const struct gather gather = gather_of(&data, axis, indices->count, value->type);
     const struct gather_indices context = { indices, data.dims[axis] };
     struct ood_operand operands[3] = { [1] = { .buffer = OOD_NONE } };

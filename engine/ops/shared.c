@@ -14,6 +14,17 @@ bool ood_op_axis(const struct ood_node *node, int64_t axis, size_t rank, size_t 
     return true;
 }
 
+bool ood_op_type_of(int64_t number, enum ood_type *out)
+{
+    switch (number) {
+    case 1: *out = OOD_FLOAT32; return true;
+    case 6: *out = OOD_INT32; return true;
+    case 7: *out = OOD_INT64; return true;
+    case 9: *out = OOD_BOOL; return true;
+    default: return false;
+    }
+}
+
 static bool known_list(const struct ood_graph *graph, const struct ood_node *node, size_t i, const char *what, enum ood_type type,
                        size_t most, struct ood_error *err)
 {

@@ -3,8 +3,16 @@
 
 #define ROWS(X)             \
     X(abs)                  \
+    X(acos)                 \
+    X(acosh)                \
     X(add)                  \
     X(and)                  \
+    X(arg_max)              \
+    X(arg_min)              \
+    X(asin)                 \
+    X(asinh)                \
+    X(atan)                 \
+    X(atanh)                \
     X(average_pool)         \
     X(batch_norm)           \
     X(cast)                 \
@@ -16,16 +24,25 @@
     X(constant)             \
     X(constant_of_shape)    \
     X(conv)                 \
+    X(conv_transpose)       \
+    X(cos)                  \
+    X(cosh)                 \
+    X(cum_sum)              \
+    X(depth_to_space)       \
     X(div)                  \
     X(dropout)              \
+    X(einsum)               \
     X(elu)                  \
     X(equal)                \
     X(erf)                  \
     X(exp)                  \
     X(expand)               \
+    X(eye_like)             \
     X(flatten)              \
     X(floor)                \
     X(gather)               \
+    X(gather_elements)      \
+    X(gather_nd)            \
     X(gemm)                 \
     X(global_average_pool)  \
     X(global_max_pool)      \
@@ -33,45 +50,71 @@
     X(greater_or_equal)     \
     X(hard_sigmoid)         \
     X(hard_swish)           \
+    X(hardmax)              \
     X(identity)             \
+    X(instance_norm)        \
     X(is_inf)               \
     X(is_nan)               \
+    X(lrn)                  \
+    X(layer_norm)           \
     X(leaky_relu)           \
     X(less)                 \
     X(less_or_equal)        \
     X(log)                  \
     X(log_softmax)          \
+    X(lp_norm)              \
     X(matmul)               \
     X(max)                  \
     X(max_pool)             \
     X(mean)                 \
     X(min)                  \
     X(mish)                 \
+    X(mod)                  \
     X(mul)                  \
     X(neg)                  \
     X(not)                  \
+    X(one_hot)              \
     X(or)                   \
     X(prelu)                \
     X(pad)                  \
     X(pad_11)               \
+    X(pad_18)               \
     X(pow)                  \
+    X(range)                \
     X(reciprocal)           \
+    X(reduce_l1)            \
+    X(reduce_l2)            \
+    X(reduce_log_sum)       \
+    X(reduce_log_sum_exp)   \
+    X(reduce_max)           \
     X(reduce_mean)          \
+    X(reduce_mean_18)       \
+    X(reduce_min)           \
+    X(reduce_prod)          \
+    X(reduce_sum)           \
+    X(reduce_sum_square)    \
     X(relu)                 \
     X(reshape)              \
     X(resize)               \
     X(resize_10)            \
     X(round)                \
+    X(scatter)              \
+    X(scatter_elements)     \
+    X(scatter_nd)           \
     X(selu)                 \
     X(shape)                \
     X(shrink)               \
     X(sigmoid)              \
     X(sign)                 \
+    X(sin)                  \
+    X(sinh)                 \
+    X(size)                 \
     X(slice)                \
     X(slice_10)             \
     X(softmax)              \
     X(softplus)             \
     X(softsign)             \
+    X(space_to_depth)       \
     X(split)                \
     X(split_13)             \
     X(sqrt)                 \
@@ -79,9 +122,14 @@
     X(squeeze_13)           \
     X(sub)                  \
     X(sum)                  \
+    X(tan)                  \
     X(tanh)                 \
     X(thresholded_relu)     \
+    X(tile)                 \
+    X(top_k)                \
+    X(top_k_10)             \
     X(transpose)            \
+    X(trilu)                \
     X(unsqueeze)            \
     X(unsqueeze_13)         \
     X(upsample)             \

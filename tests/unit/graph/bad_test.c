@@ -203,7 +203,7 @@ static void input_too_large(struct onnx_writer *w) { begin(w); onnx_input(w, "z"
 static void input_of_strings(struct onnx_writer *w) { begin(w); onnx_input(w, "z", 8, DIMS(1, 2)); end(w); }
 static void input_without_type(struct onnx_writer *w) { begin(w); onnx_begin(w, 11); onnx_text(w, 1, "z"); onnx_end(w); end(w); }
 static void old_opset(struct onnx_writer *w) { onnx_model_begin(w, 6); onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 6)); end(w); }
-static void new_opset(struct onnx_writer *w) { onnx_model_begin(w, 18); onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 6)); end(w); }
+static void new_opset(struct onnx_writer *w) { onnx_model_begin(w, 19); onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 6)); end(w); }
 static void no_opset(struct onnx_writer *w) { onnx_varint(w, 1, 7); onnx_begin(w, 7); onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 6)); end(w); }
 static void two_opsets(struct onnx_writer *w)
 {
@@ -305,8 +305,8 @@ static void bad_files_are_named(void **state)
         CASE(input_too_large, OOD_INVALID, "input \"z\": shape 1x1073741824x1073741824 is too large"),
         CASE(input_of_strings, OOD_UNSUPPORTED, "input \"z\": elements are string"),
         CASE(input_without_type, OOD_UNSUPPORTED, "input \"z\": is not a tensor"),
-        CASE(old_opset, OOD_UNSUPPORTED, "opset 6, expected 7 to 17"),
-        CASE(new_opset, OOD_UNSUPPORTED, "opset 18, expected 7 to 17"),
+        CASE(old_opset, OOD_UNSUPPORTED, "opset 6, expected 7 to 18"),
+        CASE(new_opset, OOD_UNSUPPORTED, "opset 19, expected 7 to 18"),
         CASE(no_opset, OOD_INVALID, "no version of the operator set"),
         CASE(two_opsets, OOD_INVALID, "the operator set is given twice, as 13 and 11"),
         CASE(old_ir, OOD_UNSUPPORTED, "IR version 2, expected 3 to"),

@@ -3,7 +3,7 @@
 #include "check.h"
 #include "ops/ops.h"
 
-enum { OPSETS = 17 };
+enum { OPSETS = 18 };
 
 static void rows_are_sorted(void **state)
 {
