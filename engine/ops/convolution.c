@@ -146,6 +146,12 @@ static bool fill_spec(struct ood_builder *builder, const struct ood_node *node, 
     return true;
 }
 
+/* The kernel's gradients know no groups. */
+static bool trains_by_winograd(const struct ood_builder *builder, const struct ood_convolution_spec *spec)
+{
+    return spec->groups == 1 && ood_winograd_serves(builder, spec);
+}
+
 static bool conv_train(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
 {
     struct ood_builder *builder = ood_tape_builder(tape);
@@ -161,7 +167,7 @@ static bool conv_train(struct ood_tape *tape, const struct ood_node *node, struc
         (summed && !ood_builder_input(builder, posts.sums[0], OOD_NHWC, &sum, err)) ||
         !ood_builder_output(builder, node->outputs[0], OOD_NHWC, &spec.destination, err))
         return false;
-    if (ood_winograd_serves(builder, &spec))
+    if (trains_by_winograd(builder, &spec))
         return ood_winograd_train(tape, &spec, weights, biased ? &bias : NULL, summed ? &sum : NULL, err);
     return (!summed || add_copy(builder, node, sum, spec.destination, err)) &&
            ood_tape_convolution(tape, &spec, weights, biased ? &bias : NULL, err);
@@ -179,7 +185,7 @@ static bool conv_backward(struct ood_tape *tape, const struct ood_node *node, st
         !fill_spec(builder, node, &spec, err) || !ood_tape_gradient(tape, node->outputs[0], &spec.destination, err) ||
         !ood_tape_parameter(tape, node, node->inputs[1], OOD_PARAMETER_WEIGHTS, &weights, err))
         return false;
-    const bool winograd = ood_winograd_serves(builder, &spec);
+    const bool winograd = trains_by_winograd(builder, &spec);
     if (ood_node_input(ood_builder_graph(builder), node, 2) != NULL &&
         !ood_bias_gradient(tape, node, node->inputs[2], spec.destination, spec.batch * spec.out_height * spec.out_width, spec.out_channels, err))
         return false;

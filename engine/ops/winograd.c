@@ -211,7 +211,7 @@ bool ood_winograd_data_gradient(struct ood_tape *tape, const struct ood_convolut
 {
     struct ood_builder *builder = ood_tape_builder(tape);
     const struct ood_winograd_shape shape = shape_of(spec);
-    struct step step = { .kernels = ood_builder_kernels(builder), .shape = ood_winograd_data_shape(&shape) };
+    struct step step = { .kernels = ood_builder_kernels(builder), .shape = ood_winograd_data_shape(&shape), .groups = 1 };
     struct ood_operand all[OPERANDS] = { [SOURCE] = spec->destination, [DESTINATION] = spec->source, [SUM] = spec->source };
     return transformed(tape, spec, weights, true, &all[WEIGHTS], err) && add_step(builder, spec, &step, all, false, add, err);
 }
