@@ -13,6 +13,12 @@ static const struct ctl_option options[] = {
     { "out", "NAME[:GROUP]=SOURCE", "a set of foreign pictures (needed); may be given again; means are given per group", CTL_TEXTS, FIELD(out), 0, 0 },
     { "only", "LIST", "of --in, only the ids in this file, one a line", CTL_TEXT, FIELD(only), 0, 0 },
     { "exclude", "LIST", "of --in, not the ids in this file", CTL_TEXT, FIELD(exclude), 0, 0 },
+    { "fit", "SOURCE", "pictures to fit KNN, Mahalanobis, cosine, ViM and ReAct on, of what the network knows", CTL_TEXT, FIELD(fit), 0, 0 },
+    { "fit-only", "LIST", "of --fit, only the ids in this file", CTL_TEXT, FIELD(fit_only), 0, 0 },
+    { "fit-exclude", "LIST", "of --fit, not the ids in this file", CTL_TEXT, FIELD(fit_exclude), 0, 0 },
+    { "neighbours", "K", "KNN: distance to the K-th nearest (default: 50)", CTL_SIZE, FIELD(neighbours), 1, 1e9 },
+    { "react-percentile", "P", "ReAct: of the fit pictures' features, where they are cut off (default: 90)", CTL_NUMBER, FIELD(react_percentile), 0, 100 },
+    { "ash-percentile", "P", "ASH: how many percent of the features become 0 (default: 90 for ASH-S, 65 for ASH-B)", CTL_NUMBER, FIELD(ash_percentile), 0, 99.999 },
     { "compare", "BUNDLE", "the same for another bundle on the same pictures, and how much less the mean FPR95 is", CTL_TEXT, FIELD(compare), 0, 0 },
     { "convention", "NAME", "liu or openood: the figures by that convention beside the default ones", CTL_TEXT, FIELD(convention), 0, 0 },
     { "resamples", "N", "of the bootstrap (default: 2000); 0: no intervals", CTL_SIZE, FIELD(resamples), 0, 1000000 },
@@ -24,7 +30,8 @@ static const struct ctl_option options[] = {
     { 0 },
 };
 
-static const struct eval_options defaults = { .convention = "default", .kernels = "auto", .resamples = 2000, .seed = 1 };
+static const struct eval_options defaults = { .convention = "default", .kernels = "auto", .resamples = 2000, .seed = 1,
+                                               .neighbours = 50, .react_percentile = 90, .ash_percentile = -1 };
 
 /* ---- before any work ---- */
 
@@ -64,12 +71,26 @@ static int check_usage(const struct ctl_command *command, struct eval *eval, int
         return ctl_usage(command, "--convention %s: expected default, liu or openood", given->convention);
     if (!ctl_convolution_parse(given->kernels, &kernels))
         return ctl_usage(command, "--convolution %s: expected auto, direct or winograd", given->kernels);
+    if (given->fit == NULL && (given->fit_only != NULL || given->fit_exclude != NULL))
+        return ctl_usage(command, "--fit-only and --fit-exclude: there is no --fit");
     return read_sets(command, eval);
 }
 
 /* ---- pictures ---- */
 
-struct keeping { struct eval_pictures *pictures; const struct ood_bundle *bundle; bool labelled; };
+struct keeping { struct eval_subject *subject; struct eval_pictures *pictures; const struct ood_bundle *bundle; bool labelled; };
+
+#define LAYER_CHECKS 256
+
+/* The graph says where the last layer is; the first pictures prove it. */
+static bool check_layer(struct eval_subject *subject, const struct eval_seen *seen, struct ood_error *err)
+{
+    if (subject->layer.weights == NULL || subject->layer_fails != NULL || subject->layer_checked++ >= LAYER_CHECKS ||
+        ood_last_layer_holds(&subject->layer, seen->logits, seen->features))
+        return true;
+    subject->layer_fails = ood_format(err, "the last layer's weights do not give the network's logits for %s", seen->picture->id);
+    return subject->layer_fails != NULL;
+}
 
 static bool keep(void *context, const struct eval_seen *seen, struct ood_error *err)
 {
@@ -81,18 +102,20 @@ static bool keep(void *context, const struct eval_seen *seen, struct ood_error *
         return ood_fail(err, OOD_INVALID, "%s: label \"%s\" is neither one of the bundle's %zu nor a class's number", seen->picture->id,
                         seen->picture->label, keeping->bundle->classes);
     memcpy(picture.scores, seen->scores, sizeof picture.scores);
+    if (!check_layer(keeping->subject, seen, err))
+        return false;
     if (!ood_grow(&pictures->items, &pictures->capacity, pictures->count + 1, sizeof *pictures->items, err))
         return false;
     pictures->items[pictures->count++] = picture;
     return true;
 }
 
-static bool read_set(const struct eval *eval, size_t subject, size_t s, struct ood_error *err)
+static bool read_set(struct eval *eval, size_t subject, size_t s, struct ood_error *err)
 {
     const struct eval_options *given = &eval->options;
-    const struct eval_subject *of = &eval->subjects[subject];
+    struct eval_subject *of = &eval->subjects[subject];
     bool in = s == eval->set_count;
-    struct keeping keeping = { in ? (struct eval_pictures *)&of->in : &of->out[s], of->network.bundle, in };
+    struct keeping keeping = { of, in ? &of->in : &of->out[s], of->network.bundle, in };
     char *what = ood_format(err, "eval: %s", in ? "in" : eval->sets[s].name);
     const struct eval_source source = { what, in ? given->in : eval->sets[s].spec, in ? given->only : NULL, in ? given->exclude : NULL };
     const struct eval_gathering gathering = { .network = &of->network, .threads = given->threads, .quiet = subject > 0, .context = &keeping, .see = keep };
@@ -104,22 +127,21 @@ static bool read_set(const struct eval *eval, size_t subject, size_t s, struct o
 static bool open_network(const struct eval *eval, struct eval_network *network, struct ood_error *err)
 {
     struct ood_scorer_options scorer_options = { .picture_pixels = eval->options.pixels };
-    struct ood_contender_options contender_options = ood_contender_defaults();
     if (!ctl_convolution_parse(eval->options.kernels, &scorer_options.convolution))
         return false;
     network->scorer = ood_scorer_open(network->path, &scorer_options, err);
     if (network->scorer == NULL)
         return false;
     network->bundle = ood_scorer_bundle(network->scorer);
-    network->contenders = ood_contenders_new(&network->bundle->judge, &contender_options, err);
-    return network->contenders != NULL;
+    return true;
 }
 
 static bool read_subject(struct eval *eval, size_t i, struct ood_error *err)
 {
     struct eval_subject *subject = &eval->subjects[i];
     subject->out = ood_new_array(struct eval_pictures, eval->set_count, err);
-    if (subject->out == NULL || !open_network(eval, &subject->network, err) || !read_set(eval, i, eval->set_count, err))
+    if (subject->out == NULL || !open_network(eval, &subject->network, err) ||
+        !eval_fit(eval, subject, i > 0, err) || !read_set(eval, i, eval->set_count, err))
         return false;
     for (size_t s = 0; s < eval->set_count; s++)
         if (!read_set(eval, i, s, err))
@@ -171,6 +193,8 @@ static bool find_missing(const struct eval *eval, struct eval_subject *subject, 
 {
     for (size_t c = 0; c < OOD_CONTENDERS; c++) {
         const char *why = ood_contender_missing(subject->network.contenders, (enum ood_contender)c);
+        if (why == NULL && subject->layer_fails != NULL && ood_contender_needs_layer((enum ood_contender)c))
+            why = subject->layer_fails;
         if (why != NULL && (subject->missing[c] = ood_strdup(why, err)) == NULL)
             return false;
         for (size_t s = 0; s <= eval->set_count && subject->missing[c] == NULL; s++) {
@@ -257,7 +281,7 @@ static bool evaluate(struct eval *eval, struct ood_error *err)
 
 static size_t unscored(const struct eval *eval)
 {
-    size_t sum = eval->subjects[0].in.counts.unscored;
+    size_t sum = eval->subjects[0].in.counts.unscored + eval->subjects[0].fit.unscored;
     for (size_t s = 0; s < eval->set_count; s++)
         sum += eval->subjects[0].out[s].counts.unscored;
     return sum;
@@ -294,6 +318,8 @@ static void eval_free(struct eval *eval)
         for (size_t c = 0; c < OOD_CONTENDERS; c++)
             ood_free(subject->missing[c]);
         ood_free(subject->correct);
+        ood_free(subject->layer_fails);
+        ood_last_layer_clear(&subject->layer);
         ood_contenders_free(subject->network.contenders);
         ood_scorer_free(subject->network.scorer);
     }

@@ -1,5 +1,5 @@
 /* What the files of `oodctl eval` and `oodctl calibrate` share. In the order of a run: eval_sets.c reads what --out names, eval_gather.c
- * runs a network over the pictures of a source, eval.c holds the options and the order of all this, eval_table.c and eval_json.c tell. */
+ * runs a network over the pictures of a source, eval_fit.c makes the scores that need fit pictures or the last layer, eval.c holds the options and the order of all this, eval_table.c and eval_json.c tell. */
 #ifndef OODCTL_EVAL_H
 #define OODCTL_EVAL_H
 
@@ -72,10 +72,11 @@ bool eval_set_parse(const char *text, struct eval_set *set, const char **why, st
 /* ---- a run ---- */
 
 struct eval_options {
-    const char *in, *only, *exclude, *compare, *convention, *kernels;
+    const char *in, *only, *exclude, *fit, *fit_only, *fit_exclude, *compare, *convention, *kernels;
     struct ctl_texts out;
     bool json;
-    size_t threads, seed, resamples, pixels;
+    size_t threads, seed, resamples, pixels, neighbours;
+    double react_percentile, ash_percentile; /* ash_percentile -1: each its own default */
 };
 
 struct eval_subject {
@@ -83,6 +84,10 @@ struct eval_subject {
     struct eval_pictures in, *out;           /* [sets] */
     char *missing[OOD_CONTENDERS];           /* why a score was left out; NULL: it is there */
     bool *correct;                           /* [in.count]; NULL: no labels */
+    struct ood_last_layer layer;
+    struct eval_counts fit;                  /* of --fit */
+    size_t layer_checked;                    /* pictures on which the last layer was held against the network's logits */
+    char *layer_fails;                       /* the first of them where it does not hold */
 };
 
 struct eval {
@@ -95,6 +100,9 @@ struct eval {
     struct eval_subject subjects[2];         /* the bundle; the one of --compare */
     struct ood_evaluation evaluation;
 };
+
+/* The fit pictures, where there are any, then contenders of them and the last layer (eval_fit.c). */
+bool eval_fit(struct eval *eval, struct eval_subject *subject, bool quiet, struct ood_error *err) OOD_MUST_CHECK;
 
 void eval_table(const struct eval *eval);
 bool eval_json(const struct eval *eval, struct ood_error *err) OOD_MUST_CHECK;      /* one line on standard output */

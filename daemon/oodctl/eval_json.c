@@ -123,6 +123,14 @@ static void write_subject(struct api_writer *w, const struct eval *eval, size_t 
     open_member(w, "in");
     write_counts(w, &subject->in);
     api_write(w, "}");
+    if (eval->options.fit != NULL) {
+        open_member(w, "fit");
+        size_member(w, "pictures", subject->fit.pictures);
+        size_member(w, "not_scored", subject->fit.unscored);
+        size_member(w, "excluded", subject->fit.excluded);
+        size_member(w, "other_files", subject->fit.skipped);
+        api_write(w, "}");
+    }
     open_member(w, "sets");
     for (size_t s = 0; s < eval->set_count; s++) {
         open_member(w, eval->sets[s].name);

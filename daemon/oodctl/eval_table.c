@@ -145,6 +145,13 @@ static void print_counts(const struct eval *eval, const struct eval_subject *sub
     print_counts_of("in", NULL, &subject->in, width, group_width);
     for (size_t s = 0; s < eval->set_count; s++)
         print_counts_of(eval->sets[s].name, eval->sets[s].group, &subject->out[s], width, group_width);
+    if (eval->options.fit != NULL) {
+        char text[CTL_COUNT_TEXT];
+        pad("fit", width + group_width);
+        pad_left(ctl_count(subject->fit.pictures, text), 10);
+        pad_left(ctl_count(subject->fit.unscored, text), 12);
+        putchar('\n');
+    }
 }
 
 static void print_accuracy(const struct ood_subject_figures *figures)
