@@ -7,15 +7,17 @@
 #include "daemon/oodctl/crew.h"
 #include "daemon/oodctl/network.h"
 #include "daemon/oodctl/oodctl.h"
+#include "daemon/oodctl/score.h"
 #include "score/score.h"
 
 #define BATCH 8
 
-struct score_options { bool json; size_t top, threads, pixels; const char *convolution; };
+struct score_options { bool json; size_t top, threads, pixels; const char *convolution, *boxes; };
 
 static const struct ctl_option options[] = {
     { "json", NULL, "one JSON object a line, as in the service's \"results\"", CTL_FLAG, offsetof(struct score_options, json), 0, 0 },
     { "top", "K", "the K most likely classes as well", CTL_SIZE, offsetof(struct score_options, top), 1, 1e9 },
+    { "boxes", "FILE", "verdicts for these boxes in each picture: JSON, as the service's part \"boxes\"", CTL_TEXT, offsetof(struct score_options, boxes), 0, 0 },
     { "threads", "T", "threads (default: the CPUs it may use)", CTL_SIZE, offsetof(struct score_options, threads), 1, 1024 },
     { "pixels", "N", "the most pixels a picture may have (default: 40000000)", CTL_SIZE, offsetof(struct score_options, pixels), 1, 1e12 },
     { "convolution", "KIND", "auto, direct or winograd (default: auto, as the bundle says)", CTL_TEXT, offsetof(struct score_options, convolution), 0, 0 },
@@ -59,6 +61,11 @@ static const char *next_path(struct score_run *run)
             return path;
         run->reading_input = true;
     }
+}
+
+static const char *path_of(void *context)
+{
+    return next_path(context);
 }
 
 static bool fill(void *context, struct ctl_job *job, struct ood_error *err)
@@ -125,18 +132,22 @@ static bool print_top(const struct score_run *run, const float *logits, struct o
     return done;
 }
 
-static void print_head(const struct score_run *run)
+void ctl_score_head(int label_width, const char *what)
 {
-    printf("%-9s  %-*s  %8s  %9s  %8s  %8s  %8s  %s\n", "decision", run->label_width, "class", "prob", "energy", "repr", "score", "p",
-           "picture");
+    printf("%-9s  %-*s  %8s  %9s  %8s  %8s  %8s  %s\n", "decision", label_width, "class", "prob", "energy", "repr", "score", "p", what);
+}
+
+void ctl_score_row(const struct ood_scorer *scorer, int label_width, const struct ood_verdict *verdict)
+{
+    printf("%-9s  %-*s  %6.2f %%  %9.4f  %8.5f  %8.4f  %8.5f  ", ood_decision_name(verdict->decision), label_width,
+           ood_scorer_label(scorer, verdict->class_index), 100 * verdict->class_probability, verdict->energy,
+           verdict->representation_score, verdict->score, verdict->p_value);
 }
 
 static bool print_row(const struct score_run *run, const struct ctl_picture *picture, const struct ood_verdict *verdict,
                       const float *logits, struct ood_error *err)
 {
-    printf("%-9s  %-*s  %6.2f %%  %9.4f  %8.5f  %8.4f  %8.5f  ", ood_decision_name(verdict->decision), run->label_width,
-           ood_scorer_label(run->scorer, verdict->class_index), 100 * verdict->class_probability, verdict->energy,
-           verdict->representation_score, verdict->score, verdict->p_value);
+    ctl_score_row(run->scorer, run->label_width, verdict);
     ctl_put(stdout, picture->id);
     putchar('\n');
     for (size_t i = 0; i < verdict->warning_count; i++)
@@ -174,7 +185,7 @@ static bool take(void *context, struct ctl_job *job, struct ood_error *err)
     return true;
 }
 
-static int label_width(const struct ood_scorer *scorer)
+int ctl_score_label_width(const struct ood_scorer *scorer)
 {
     size_t width = 5;
     for (size_t i = 0; i < ood_scorer_classes(scorer); i++) {
@@ -211,6 +222,8 @@ static int run_score(const struct ctl_command *command, int argc, char **argv)
         return ctl_usage(command, argc == first ? "BUNDLE missing" : "nothing to score: expected FILE… or -");
     if (!ctl_convolution_parse(run.options.convolution, &convolution))
         return ctl_usage(command, "--convolution %s: expected auto, direct or winograd", run.options.convolution);
+    if (run.options.boxes != NULL && run.options.top > 0)
+        return ctl_usage(command, "--top and --boxes do not go together");
     run.files = argv + first + 1;
     run.file_count = (size_t)(argc - first - 1);
     size_t threads = settle_threads(&run);
@@ -218,13 +231,19 @@ static int run_score(const struct ctl_command *command, int argc, char **argv)
     run.scorer = ood_scorer_open(argv[first], &scorer_options, &err);
     if (run.scorer == NULL)
         return ctl_fail(&err);
-    run.label_width = label_width(run.scorer);
+    run.label_width = ctl_score_label_width(run.scorer);
+    if (run.options.boxes != NULL) {
+        status = ctl_score_boxes(run.scorer, run.options.boxes, run.options.json, path_of, &run);
+        ood_scorer_free(run.scorer);
+        ood_free(run.line);
+        return status;
+    }
     struct ctl_crew crew = {
         .threads = threads, .batch = run.batch, .classes = ood_scorer_classes(run.scorer), .context = &run,
         .state_new = state_new, .state_free = state_free, .fill = fill, .work = work, .take = take,
     };
     if (!run.options.json)
-        print_head(&run);
+        ctl_score_head(run.label_width, "picture");
     if (!ctl_crew_run(&crew, &err))
         status = ctl_fail(&err);
     else if (run.failed > 0) {

@@ -72,7 +72,7 @@ bool ood_resample_opencv(const struct resample *job, struct ood_workspace *works
         const size_t wanted[2] = { tap.low, tap.high };
         for (size_t i = 0; i < 2; i++)
             if (held[i] != wanted[i]) {
-                widen_row(job->rgb + ((y0 + wanted[i]) * job->source_width + x0) * 3, columns, job->width, rows[i]);
+                widen_row(job->rgb + (y0 + wanted[i]) * job->source_stride + x0 * 3, columns, job->width, rows[i]);
                 held[i] = wanted[i];
             }
         blend_rows(rows[0], rows[1], tap, values, job->out + y * job->out_stride);

@@ -85,6 +85,36 @@ static void parts_share_pixels(void **state)
     ood_workspace_free(&workspace);
 }
 
+/* Where the pixels lie changes nothing: a part is made what its own copy is made, whatever the resizing. */
+static void a_part_is_its_copy(void **state)
+{
+    (void)state;
+    static const struct ood_box boxes[] = { { 10, 20, 42, 52 }, { 100, 3, 111, 189 }, { 50, 60, 227, 70 } };
+    struct ood_workspace workspace = { 0 }, other = { 0 };
+    struct ood_error err = { 0 };
+    struct ood_picture picture = borrow("expected/base.png", &workspace), part;
+    enum ood_resize resize;
+    enum ood_filter filter;
+    for (int r = 0; ood_resize_parse(ood_resize_name((enum ood_resize)r), &resize); r++)
+        for (int f = 0; ood_filter_parse(ood_filter_name((enum ood_filter)f), &filter); f++)
+            for (size_t b = 0; b < sizeof boxes / sizeof boxes[0]; b++) {
+                struct ood_preprocess p = { .width = 32, .height = 32, .resize = resize, .filter = filter, .scale = 1, .std = { 1, 1, 1 } };
+                unsigned char of_part[32 * 32 * 3], of_copy[32 * 32 * 3];
+                check_ok(ood_picture_crop(&picture, &boxes[b], &part, &err));
+                unsigned char *copy = malloc(part.width * part.height * 3);
+                assert_non_null(copy);
+                for (size_t y = 0; y < part.height; y++)
+                    memcpy(copy + y * part.width * 3, part.rgb + y * part.stride, part.width * 3);
+                struct ood_picture alone = { .width = part.width, .height = part.height, .rgb = copy };
+                check_ok(ood_preprocess_resize(&p, &part, &other, of_part, &err));
+                check_ok(ood_preprocess_resize(&p, &alone, &other, of_copy, &err));
+                assert_memory_equal(of_part, of_copy, sizeof of_part);
+                free(copy);
+            }
+    ood_workspace_free(&workspace);
+    ood_workspace_free(&other);
+}
+
 /* However thin, a box has a pixel: the one at its middle. */
 static void a_thin_box_is_a_pixel(void **state)
 {
@@ -128,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crops_are_pillows),
         cmocka_unit_test(parts_share_pixels),
+        cmocka_unit_test(a_part_is_its_copy),
         cmocka_unit_test(a_thin_box_is_a_pixel),
         cmocka_unit_test(what_is_no_box),
     };
