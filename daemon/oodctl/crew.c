@@ -57,10 +57,14 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-static void clear_job(struct ctl_job *job)
+static void clear_job(const struct ctl_crew *crew, struct ctl_job *job)
 {
     for (size_t i = 0; i < job->count; i++)
         ctl_picture_free(&job->pictures[i]);
+    for (size_t i = 0; i < job->count && crew->result_free != NULL; i++) {
+        crew->result_free(job->results[i]);
+        job->results[i] = NULL;
+    }
     job->count = 0;
     job->failed = false;
     job->err = (struct ood_error){ 0 };
@@ -71,20 +75,22 @@ static bool job_new(const struct ctl_crew *crew, struct ctl_job *job, struct ood
     job->pictures = ood_new_array(struct ctl_picture, crew->batch, err);
     job->items = ood_new_array(struct ood_item, crew->batch, err);
     job->verdicts = ood_new_array(struct ood_verdict, crew->batch, err);
+    job->results = ood_new_array(void *, crew->batch, err);
     job->logits = ood_alloc(crew->batch, crew->classes * sizeof *job->logits, err);
     job->features = ood_alloc(crew->batch, crew->dimension * sizeof *job->features, err);
     job->values = ood_alloc(crew->batch, crew->values * sizeof *job->values, err);
     return job->pictures != NULL && job->items != NULL && job->verdicts != NULL && job->logits != NULL && job->features != NULL &&
-           job->values != NULL;
+           job->values != NULL && job->results != NULL;
 }
 
-static void job_free(struct ctl_job *job)
+static void job_free(const struct ctl_crew *crew, struct ctl_job *job)
 {
-    if (job->pictures != NULL)
-        clear_job(job);
+    if (job->pictures != NULL && job->results != NULL)
+        clear_job(crew, job);
     ood_free(job->pictures);
     ood_free(job->items);
     ood_free(job->verdicts);
+    ood_free(job->results);
     ood_free(job->logits);
     ood_free(job->features);
     ood_free(job->values);
@@ -122,7 +128,7 @@ static bool drive(struct ring *ring, struct ood_error *err)
         }
         if (!crew->take(crew->context, job, err))
             return false;
-        clear_job(job);
+        clear_job(crew, job);
         ring->taken++;
     }
 }
@@ -169,7 +175,7 @@ out:
             crew->state_free(workers[i].state);
     }
     for (size_t i = 0; ring.jobs != NULL && i < ring.size; i++)
-        job_free(&ring.jobs[i]);
+        job_free(crew, &ring.jobs[i]);
     ood_free(ring.jobs);
     ood_free(ring.done);
     ood_free(workers);

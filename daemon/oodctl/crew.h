@@ -13,6 +13,7 @@ struct ctl_job {
     float *logits, *features;                /* [batch][K], [batch][D] */
     struct ood_verdict *verdicts;            /* [batch] */
     double *values;                          /* [batch][values]: what else work finds out */
+    void **results;                          /* [batch]: what else work made of each; freed by the crew unless take zeroes it */
     bool failed;                             /* work as a whole: err says why */
     struct ood_error err;
 };
@@ -28,6 +29,7 @@ struct ctl_crew {
     bool (*fill)(void *context, struct ctl_job *job, struct ood_error *err);
     /* items[count] to verdicts[count]. Runs on the crew's threads. False: job->err. */
     bool (*work)(void *context, void *state, struct ctl_job *job);
+    void (*result_free)(void *result);       /* NULL: work makes no results */
     /* In order. */
     bool (*take)(void *context, struct ctl_job *job, struct ood_error *err);
 };

@@ -14,6 +14,8 @@ static const struct ctl_option options[] = {
     { "only", "LIST", "of --images, only the ids in this file, one a line", CTL_TEXT, FIELD(only), 0, 0 },
     { "calibration", "SOURCE", "calibrate on these (default: half of each class of --images)", CTL_TEXT, FIELD(calibration), 0, 0 },
     { "outliers", "SOURCE", "choose beta on these held-out outliers; may be given again", CTL_TEXTS, FIELD(outliers), 0, 0 },
+    { "detector", "DETECTOR", "the network finds objects: a declaration's file or a preset (fastestdet, yolov8, ...)", CTL_TEXT, FIELD(detector), 0, 0 },
+    { "annotations", "TRUTH", "of --images: COCO's JSON or a folder of Pascal VOC's XML", CTL_TEXT, FIELD(annotations), 0, 0 },
     FIT_BUNDLE_ROWS(FIELD),
     { "seed", "N", "of the split (default: 1)", CTL_SIZE, FIELD(seed), 0, 9007199254740992.0 },
     { "threads", "T", "threads (default: the CPUs it may use); changes no result", CTL_SIZE, FIELD(threads), 1, 1024 },
@@ -26,6 +28,24 @@ static const struct { const char *option; size_t offset; } needed[] = {
     { "--model", FIELD(model) }, { "--images", FIELD(images) }, { "--out", FIELD(out) },
 };
 
+/* What a detector's declaration says in place of these. */
+static const struct { const char *option; size_t offset; } classifiers[] = {
+    { "--preprocess", FIELD(preprocess) }, { "--channels", FIELD(channels) }, { "--layout", FIELD(layout) }, { "--resize", FIELD(resize) },
+    { "--filter", FIELD(filter) }, { "--scale", FIELD(scale) }, { "--mean", FIELD(mean) }, { "--std", FIELD(std) }, { "--fill", FIELD(fill) },
+    { "--logits", FIELD(logits) }, { "--features", FIELD(features) },
+};
+
+static int check_detector(const struct ctl_command *command, const struct fit_options *given)
+{
+    if (given->detector == NULL)
+        return given->annotations == NULL ? CTL_DONE : ctl_usage(command, "--annotations without --detector");
+    for (size_t i = 0; i < sizeof classifiers / sizeof classifiers[0]; i++)
+        if (*(const char *const *)(const void *)((const char *)given + classifiers[i].offset) != NULL)
+            return ctl_usage(command, "%s with --detector: the declaration tells it", classifiers[i].option);
+    return strcmp(given->convolution, "winograd") != 0 ? CTL_DONE
+           : ctl_usage(command, "--convolution winograd with --detector: detectors are run by direct convolution");
+}
+
 /* *name: the bundle's, fresh memory. */
 static int check_usage(const struct ctl_command *command, struct fit_options *given, int operands, char **name)
 {
@@ -34,7 +54,8 @@ static int check_usage(const struct ctl_command *command, struct fit_options *gi
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
         if (*(const char *const *)(const void *)((const char *)given + needed[i].offset) == NULL)
             return ctl_usage(command, "%s missing", needed[i].option);
-    return fit_check_words(command, given, name);
+    int status = check_detector(command, given);
+    return status != CTL_DONE ? status : fit_check_words(command, given, name);
 }
 
 /* ---- the run ---- */
@@ -86,6 +107,10 @@ void fit_free(struct fit *fit)
     ood_model_free(fit->model);
     ood_bytes_free(&fit->onnx);
     ctl_keys_free(fit->only);
+    ood_decoder_free(fit->decoder);
+    ood_declaration_clear(&fit->declaration);
+    ood_annotations_free(&fit->annotations);
+    ood_free(fit->name_classes);
     ood_free(fit->learned);
     ood_free(fit->training);
     ood_free(fit->options.outliers.items);
@@ -136,6 +161,11 @@ static bool settle_convolution(struct fit *fit, struct ood_error *err)
     return fit->model != NULL && measure_all(fit, err);
 }
 
+static bool fit_make_detector(struct fit *fit, const char *command, struct ood_error *err)
+{
+    return fit_regions(fit, err) && fit_judge(fit, err) && fit_write(fit, command, err);
+}
+
 bool fit_make(struct fit *fit, const char *command, struct ood_error *err)
 {
     return measure_all(fit, err) && settle_convolution(fit, err) && fit_write(fit, command, err);
@@ -147,10 +177,13 @@ static bool run_all(const struct ctl_command *command, struct fit *fit, struct o
     static const char *const left_out[] = { "out", "threads", NULL };
     struct ctl_buffer text = { 0 };
     double start = ood_clock();
-    fit->convolution = strcmp(fit->options.convolution, "direct") == 0 ? OOD_CONVOLUTION_DIRECT : OOD_CONVOLUTION_WINOGRAD;
+    bool detects = fit->options.detector != NULL;
+    fit->convolution = detects || strcmp(fit->options.convolution, "direct") == 0 ? OOD_CONVOLUTION_DIRECT : OOD_CONVOLUTION_WINOGRAD;
     bool done = fit_check_out(fit->options.out, err) &&
-                (fit->options.only == NULL || (fit->only = ctl_keys_read(fit->options.only, err)) != NULL) && fit_input(fit, err) &&
-                ctl_command_text(command, &fit->options, &defaults, left_out, &text, err) && fit_make(fit, text.text, err);
+                (fit->options.only == NULL || (fit->only = ctl_keys_read(fit->options.only, err)) != NULL) &&
+                (detects ? fit_detector_input(fit, err) : fit_input(fit, err)) &&
+                ctl_command_text(command, &fit->options, &defaults, left_out, &text, err) &&
+                (detects ? fit_make_detector(fit, text.text, err) : fit_make(fit, text.text, err));
     ood_free(text.text);
     if (done)
         fit_summary(fit, ood_clock() - start);

@@ -1,7 +1,8 @@
 /* What the files of `oodctl fit` share. In the order of a run: fit_input.c settles the preprocessing and compiles the network,
  * fit_gather.c runs it over the pictures, fit_labels.c gives labels their classes, fit_judge.c makes the numbers of METHOD
- * sections 2 to 4, fit_convolution.c holds them against direct convolution (by the rule of fit_agreement.c), fit_bundle.c writes
- * them, fit.c holds the options and the order of all this, fit_usage.c looks at them first, fit_summary.c tells. */
+ * sections 2 to 4 (of a detector fit_detector.c and fit_regions.c do all this up to here), fit_convolution.c holds them against direct
+ * convolution (by the rule of fit_agreement.c), fit_bundle.c writes them, fit.c holds the options and the order of all this,
+ * fit_usage.c looks at them first, fit_summary.c tells. */
 #ifndef OODCTL_FIT_H
 #define OODCTL_FIT_H
 
@@ -9,6 +10,7 @@
 #include "daemon/oodctl/fit_agreement.h"
 #include "daemon/oodctl/oodctl.h"
 #include "daemon/oodctl/sources.h"
+#include "detect/match.h"
 #include "scorer/scorer.h"
 
 #define FIT_BATCH 8
@@ -50,6 +52,7 @@ struct fit_options {
     const char *preprocess, *channels, *layout, *resize, *filter, *scale, *mean, *std, *fill;
     size_t width, height, resize_to;         /* 0: not given */
     const char *logits, *features, *distance, *convolution;
+    const char *detector, *annotations;
     double temperature, alpha, alpha_review; /* alpha_review 0: alpha */
     bool per_class;
     size_t seed, threads;
@@ -105,6 +108,15 @@ struct fit {
     double accepted, reviewed;               /* shares of the calibration pictures above the thresholds */
     double outlier_auroc;                    /* at the chosen beta */
 
+    /* A detector's (fit_detector.c): the items of the sets are detections, a set's positions the pictures they are in. */
+    struct ood_declaration declaration;
+    struct ood_decoder *decoder;             /* NULL: a classifier */
+    struct ood_annotations annotations;
+    size_t *name_classes;                    /* [annotations.name_count]: the detector's class, SIZE_MAX none */
+    double ap50, best_f1;                    /* of the pictures with annotations */
+    size_t picture_count, matched;           /* of --images: pictures read, detections that match an annotation */
+    size_t image_class_capacity, is_fit_capacity;
+
     struct fit_agreement agreement;          /* of Winograd with direct convolution; count 0: not compared */
     char *worst_id;                          /* the picture with the worst score */
     struct ood_bundle *bundle;
@@ -140,6 +152,17 @@ bool fit_judge(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_compare(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_uses_winograd(const struct ood_model *model);
 struct ood_model *fit_compile(const struct fit *fit, enum ood_convolution convolution, struct ood_error *err) OOD_MUST_CHECK;
+/* ---- detectors ---- */
+
+/* The word of --detector: a preset or a file. */
+bool fit_declaration(const char *word, struct ood_declaration *out, struct ood_error *err) OOD_MUST_CHECK;
+bool fit_detector_input(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
+/* The score limit, then every detection above it: images, calibration and outliers are filled, and split. */
+bool fit_regions(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
+/* The self-test's inputs and the scores of the best detection in each. */
+bool fit_self_test_allocate(struct fit *fit, size_t count, struct ood_error *err) OOD_MUST_CHECK;
+bool fit_regions_self_test(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
+
 /* From the compiled network (fit_input) to the bundle on disk. command: what made it, without this machine's paths. */
 bool fit_make(struct fit *fit, const char *command, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_write(struct fit *fit, const char *command, struct ood_error *err) OOD_MUST_CHECK;

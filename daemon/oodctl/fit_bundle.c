@@ -22,7 +22,7 @@ static size_t choose(struct fit *fit, struct fit_kept **chosen)
     return count;
 }
 
-static bool self_test_allocate(struct fit *fit, size_t count, struct ood_error *err)
+bool fit_self_test_allocate(struct fit *fit, size_t count, struct ood_error *err)
 {
     struct ood_bundle *bundle = fit->bundle;
     bundle->selftest_floats = ood_preprocess_floats(&fit->preprocess);
@@ -71,7 +71,7 @@ static bool make_self_test(struct fit *fit, struct ood_error *err)
         return ood_fail(err, OOD_INVALID, "no picture for the self-test: none of those kept is in the fit part; try another --seed");
     struct ood_forward *forward = ood_forward_new(fit->model, &fit->preprocess, 0, err);
     float *logits = ood_new_array(float, fit->classes, err), *features = ood_new_array(float, fit->dimension, err);
-    if (forward == NULL || logits == NULL || features == NULL || !self_test_allocate(fit, count, err))
+    if (forward == NULL || logits == NULL || features == NULL || !fit_self_test_allocate(fit, count, err))
         goto out;
     for (size_t i = 0; i < count; i++)
         if (!self_test_one(fit, forward, &chosen[i]->picture, logits, features, err))
@@ -110,13 +110,27 @@ static char *make_provenance(const struct fit *fit, const char *command, struct 
     return text;
 }
 
+/* The network's, or the first tensors that a detector reads for them. */
+static const char *logits_tap(const struct fit *fit)
+{
+    const struct ood_level *level = &fit->declaration.detector.levels[0];
+    if (fit->decoder != NULL)
+        return level->logits.tensor != NULL ? level->logits.tensor : level->classes.tensor;
+    return ood_model_graph(fit->model)->values[ood_model_taps(fit->model).logits].name;
+}
+
+static const char *features_tap(const struct fit *fit)
+{
+    if (fit->decoder != NULL)
+        return fit->declaration.detector.maps[0];
+    return ood_model_graph(fit->model)->values[ood_model_taps(fit->model).features].name;
+}
+
 static bool make_bundle(struct fit *fit, const char *command, struct ood_error *err)
 {
     struct ood_bundle *bundle = fit->bundle = ood_new(struct ood_bundle, err);
     if (bundle == NULL)
         return false;
-    struct ood_taps taps = ood_model_taps(fit->model);
-    const struct ood_graph *graph = ood_model_graph(fit->model);
     bundle->classes = fit->classes;
     bundle->input = fit->preprocess;
     bundle->beta_from_outliers = fit->outliers.count > 0;
@@ -124,12 +138,19 @@ static bool make_bundle(struct fit *fit, const char *command, struct ood_error *
     bundle->largest_difference = fit->convolution == OOD_CONVOLUTION_WINOGRAD ? fit->agreement.largest : NAN;
     bundle->name = ood_strdup(fit->options.name, err);
     bundle->input_tensor = ood_strdup(ood_model_input_name(fit->model, 0), err);
-    bundle->logits_tap = ood_strdup(graph->values[taps.logits].name, err);
-    bundle->features_tap = ood_strdup(graph->values[taps.features].name, err);
+    bundle->logits_tap = ood_strdup(logits_tap(fit), err);
+    bundle->features_tap = ood_strdup(features_tap(fit), err);
     bundle->provenance = make_provenance(fit, command, err);
     if (bundle->name == NULL || bundle->input_tensor == NULL || bundle->logits_tap == NULL || bundle->features_tap == NULL ||
-        bundle->provenance == NULL || !make_self_test(fit, err))
+        bundle->provenance == NULL || !(fit->decoder != NULL ? fit_regions_self_test(fit, err) : make_self_test(fit, err)))
         return false;
+    if (fit->decoder != NULL) {
+        bundle->detector = ood_new(struct ood_detector, err);
+        if (bundle->detector == NULL)
+            return false;
+        *bundle->detector = fit->declaration.detector;       /* handed over */
+        fit->declaration.detector = (struct ood_detector){ 0 };
+    }
     bundle->labels = fit->labels;            /* handed over, like the judge and the network's bytes */
     fit->labels = NULL;
     bundle->judge = fit->judge;

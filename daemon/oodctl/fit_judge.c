@@ -96,10 +96,11 @@ static bool make_prototypes(struct fit *fit, struct ood_error *err)
     if (!ood_prototypes_begin(&sums, fit->classes, fit->dimension, err))
         return false;
     for (size_t i = 0; i < fit->images.count; i++)
-        if (fit->is_fit[i] && !ood_prototypes_add(&sums, fit->image_classes[i], fit_features(fit, &fit->images, i), err))
+        if (fit->is_fit[i] && fit->image_classes[i] < fit->classes && !ood_prototypes_add(&sums, fit->image_classes[i], fit_features(fit, &fit->images, i), err))
             goto out;
     judge->prototypes = ood_new_array(float, floats, err);
-    done = judge->prototypes != NULL && ood_prototypes_finish(&sums, judge->prototypes, err);
+    done = judge->prototypes != NULL && (judge->classes_may_lack ? ood_prototypes_finish_some(&sums, judge->prototypes, err)
+                                                                  : ood_prototypes_finish(&sums, judge->prototypes, err));
 out:
     ood_prototypes_free(&sums);
     return done;
@@ -243,6 +244,12 @@ bool fit_judge(struct fit *fit, struct ood_error *err)
     judge->alpha = options->alpha;
     judge->alpha_review = options->alpha_review != 0 ? options->alpha_review : options->alpha;
     judge->per_class = options->per_class;
-    return split(fit, err) && check_counts(fit, err) && make_prototypes(fit, err) && make_scale(fit, err) && calibrate(fit, err) &&
+    if (fit->decoder != NULL) {              /* split by fit_regions; a class without detections has no prototype */
+        judge->energy_form = ood_detector_energy(&fit->declaration.detector);
+        judge->classes_may_lack = true;
+    } else if (!split(fit, err) || !check_counts(fit, err)) {
+        return false;
+    }
+    return make_prototypes(fit, err) && make_scale(fit, err) && calibrate(fit, err) &&
            look_back(fit, err);
 }

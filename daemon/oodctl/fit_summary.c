@@ -46,7 +46,24 @@ static void print_convolution(const struct fit *fit)
     else if (agreement->count > 0)
         printf("convolution     direct: winograd does not agree with it\n");
     else
-        printf("convolution     direct%s\n", strcmp(fit->options.convolution, "direct") != 0 ? ": the network has no convolution for winograd" : "");
+        printf("convolution     direct%s\n", fit->bundle->detector == NULL && strcmp(fit->options.convolution, "direct") != 0 ? ": the network has no convolution for winograd" : "");
+}
+
+static void print_detector(const struct fit *fit)
+{
+    const struct ood_detector *detector = fit->bundle->detector;
+    char a[CTL_COUNT_TEXT], b[CTL_COUNT_TEXT];
+    size_t lacking = 0;
+    for (size_t k = 0; k < fit->classes; k++)
+        lacking += !ood_has_prototype(&fit->bundle->judge, k);
+    printf("detector        %s: %s candidates, %s energy\n", detector->family, ctl_count(ood_decoder_candidates(fit->decoder), a),
+           ood_detector_energy(detector) == OOD_ENERGY_JOINT ? "joint" : "softmax");
+    if (fit->annotations.picture_count > 0)
+        printf("annotations     AP50 %.4f; score limit %.4f, F1 %.4f; %s of %s detections match\n", fit->ap50, detector->limit, fit->best_f1,
+               ctl_count(fit->matched, a), ctl_count(fit->images.count, b));
+    else
+        printf("annotations     none: prototypes are of confident detections; score limit %.4f, as declared\n", detector->limit);
+    printf("prototypes      %zu classes, %zu without\n", fit->classes - lacking, lacking);
 }
 
 void fit_summary(const struct fit *fit, double seconds)
@@ -57,22 +74,24 @@ void fit_summary(const struct fit *fit, double seconds)
     char a[CTL_COUNT_TEXT], b[CTL_COUNT_TEXT];
     size_t unreadable = fit->images.unreadable + fit->calibration.unreadable + fit->outliers.unreadable;
     size_t skipped = fit->images.skipped + fit->calibration.skipped + fit->outliers.skipped;
-    size_t all = fit->images.count + fit->calibration.count + fit->outliers.count;
+    size_t all = bundle->detector != NULL ? fit->picture_count : fit->images.count + fit->calibration.count + fit->outliers.count;
     printf("bundle          %s (%s, version %.12s)\n", fit->options.out, bundle->name, bundle->version);
     printf("network         %s: %zu classes from %s, %zu features from %s\n", ctl_base_name(fit->options.model), fit->classes,
            bundle->logits_tap, fit->dimension, bundle->features_tap);
     printf("input           %s, %zux%zu %s, preset %s%s\n", bundle->input_tensor, p->width, p->height, ood_channels_name(p->channels),
            fit->preset, fit->preset_guessed ? " (by the input's size)" : "");
-    printf("pictures        %s to fit, %s to calibrate", ctl_count(fit->fit_total, a), ctl_count(fit->calibration_total, b));
+    if (bundle->detector != NULL)
+        print_detector(fit);
+    printf("%s      %s to fit, %s to calibrate", bundle->detector != NULL ? "detections" : "pictures  ", ctl_count(fit->fit_total, a), ctl_count(fit->calibration_total, b));
     if (fit->outliers.count > 0)
         printf(", %s outliers", ctl_count(fit->outliers.count, a));
     printf(", %zu unreadable", unreadable);
     printf(skipped > 0 ? ", %zu other files left out\n" : "\n", skipped);
     if (fit->labelled)
         print_accuracy(fit);
-    else
+    else if (bundle->detector == NULL)
         printf("labels          none: each picture counts for the class the network gives it\n");
-    if (fit->classes <= 40)
+    if (fit->classes <= 40 && bundle->detector == NULL)
         print_classes(fit);
     printf("energy          mean %.4f, deviation %.4f\n", judge->energy_mean, judge->energy_std);
     printf("representation  mean %.5f, deviation %.5f\n", judge->representation_mean, judge->representation_std);

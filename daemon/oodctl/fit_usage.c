@@ -70,7 +70,7 @@ bool fit_check_out(const char *out, struct ood_error *err)
 
 bool ctl_option_is_path(const struct ctl_option *option)
 {
-    static const char *const kinds[] = { "M.onnx", "SOURCE", "LIST", "FILE" };
+    static const char *const kinds[] = { "M.onnx", "SOURCE", "LIST", "FILE", "DETECTOR", "TRUTH" };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (option->argument != NULL && strcmp(option->argument, kinds[i]) == 0)
             return true;

@@ -1,0 +1,147 @@
+/* fit --detector: the declaration, what the network says to it, the labels and the annotations. */
+#include <string.h>
+
+#include "daemon/oodctl/fit.h"
+#include "ops/ops.h"
+
+#define DECLARATION_BYTES ((size_t)1 << 20)
+
+/* "fastestdet, nanodet_m, …" */
+static bool fail_unknown(const char *word, struct ood_error *err)
+{
+    struct ctl_buffer names = { 0 };
+    const char *name;
+    for (size_t i = 0; (name = ood_declaration_preset_name(i)) != NULL; i++)
+        if (!ctl_append(&names, err, "%s%s", i > 0 ? ", " : "", name)) {
+            ood_free(names.text);
+            return false;
+        }
+    ood_fail(err, OOD_NOT_FOUND, "--detector %s: no such file, nor a preset; those are %s", word, names.text);
+    ood_free(names.text);
+    return false;
+}
+
+bool fit_declaration(const char *word, struct ood_declaration *out, struct ood_error *err)
+{
+    const char *preset = ood_declaration_preset(word);
+    struct ood_bytes bytes = { 0 };
+    if (preset != NULL) {
+        bytes = (struct ood_bytes){ (unsigned char *)(uintptr_t)preset, strlen(preset) };
+        return ood_declaration_read(&bytes, out, err) || ood_error_prefix(err, "preset %s", word);
+    }
+    if (strchr(word, '/') == NULL && strchr(word, '.') == NULL)
+        return fail_unknown(word, err);
+    if (!ood_file_read(word, DECLARATION_BYTES, &bytes, err))
+        return false;
+    bool done = ood_declaration_read(&bytes, out, err) || ood_error_prefix(err, "%s", word);
+    ood_bytes_free(&bytes);
+    return done;
+}
+
+/* A network that fixes its input's size has the last word: presets are of the usual size. */
+static void take_size(struct ood_preprocess *input, const struct ood_bytes *onnx)
+{
+    struct ood_error ignored = { 0 };
+    struct ood_graph_options options = { .operators = ood_op_table, .batch = 1 };
+    struct ood_graph *graph = ood_graph_read(onnx, &options, &ignored);
+    if (graph == NULL)
+        return;                              /* its size is open, or the next reading tells why */
+    if (graph->input_count >= 1 && graph->values[graph->inputs[0]].shape.rank == 4) {
+        const int64_t *dims = graph->values[graph->inputs[0]].shape.dims;
+        bool planes = input->layout == OOD_INPUT_NCHW;
+        int64_t height = dims[planes ? 2 : 1], width = dims[planes ? 3 : 2];
+        if (height >= 1 && height <= OOD_INPUT_SIDE && width >= 1 && width <= OOD_INPUT_SIDE) {
+            input->height = (size_t)height;
+            input->width = (size_t)width;
+        }
+    }
+    ood_graph_free(graph);
+}
+
+static bool resolve(struct fit *fit, struct ood_error *err)
+{
+    struct ood_graph_options options = { .operators = ood_op_table, .input_shape = ood_preprocess_shape(&fit->preprocess), .batch = 1 };
+    struct ood_graph *graph = ood_graph_read(&fit->onnx, &options, err);
+    if (graph == NULL)
+        return false;
+    bool done = ood_detector_resolve(&fit->declaration.detector, graph, fit->preprocess.width, fit->preprocess.height, err) ||
+                ood_error_prefix(err, "--detector %s", fit->options.detector);
+    ood_graph_free(graph);
+    return done;
+}
+
+/* From --labels; else the annotations' categories, where there are as many; else numbers. */
+static bool take_labels(struct fit *fit, struct ood_error *err)
+{
+    struct ctl_labels read = { 0 };
+    if (fit->options.labels != NULL) {
+        if (!ctl_labels_read(fit->options.labels, &read, err))
+            return false;
+        if (read.count != fit->classes) {
+            ood_fail(err, OOD_INVALID, "%s: %zu labels, the detector has %zu classes", fit->options.labels, read.count, fit->classes);
+            ctl_labels_free(&read);
+            return false;
+        }
+        fit->labels = read.names;
+        return true;
+    }
+    bool named = fit->annotations.name_count == fit->classes;
+    fit->labels = ood_new_array(char *, fit->classes, err);
+    for (size_t k = 0; fit->labels != NULL && k < fit->classes; k++) {
+        fit->labels[k] = named ? ood_strdup(fit->annotations.names[k], err) : ood_format(err, "%zu", k);
+        if (fit->labels[k] == NULL)
+            return false;
+    }
+    return fit->labels != NULL;
+}
+
+static bool take_annotations(struct fit *fit, struct ood_error *err)
+{
+    struct ood_annotations *annotations = &fit->annotations;
+    if (fit->options.annotations == NULL)
+        return true;
+    if (!ood_annotations_read(fit->options.annotations, annotations, err))
+        return false;
+    if (annotations->skipped > 0)
+        ctl_say("fit: %s: %zu boxes without area were left out", fit->options.annotations, annotations->skipped);
+    fit->name_classes = ood_new_array(size_t, annotations->name_count, err);
+    return fit->name_classes != NULL;
+}
+
+static bool match_names(struct fit *fit, struct ood_error *err)
+{
+    const struct ood_annotations *annotations = &fit->annotations;
+    size_t known = 0;
+    ood_match_names(annotations, fit->labels, fit->classes, fit->name_classes);
+    for (size_t i = 0; i < annotations->name_count; i++) {
+        known += fit->name_classes[i] != SIZE_MAX;
+        if (fit->name_classes[i] == SIZE_MAX)
+            ctl_say("fit: %s: category %s is none of the detector's classes", fit->options.annotations, annotations->names[i]);
+    }
+    return fit->options.annotations == NULL || known > 0 ||
+           ood_fail(err, OOD_INVALID, "%s: no category is one of the detector's classes; --labels names those in the detector's order",
+                    fit->options.annotations);
+}
+
+bool fit_detector_input(struct fit *fit, struct ood_error *err)
+{
+    const struct fit_options *options = &fit->options;
+    if (!fit_declaration(options->detector, &fit->declaration, err) || !take_annotations(fit, err) ||
+        !ood_file_read(options->model, OOD_MODEL_BYTES_MOST, &fit->onnx, err))
+        return false;
+    fit->preset = fit->declaration.detector.family;
+    fit->preprocess = fit->declaration.input;
+    take_size(&fit->preprocess, &fit->onnx);
+    if (options->width > 0)
+        fit->preprocess.width = options->width;
+    if (options->height > 0)
+        fit->preprocess.height = options->height;
+    if (!resolve(fit, err))
+        return ood_error_prefix(err, "%s", options->model);
+    fit->model = ood_detector_model(&fit->onnx, &fit->declaration.detector, &fit->preprocess, fit->convolution, &fit->decoder, err);
+    if (fit->model == NULL)
+        return ood_error_prefix(err, "%s", options->model);
+    fit->classes = fit->declaration.detector.classes;
+    fit->dimension = ood_decoder_dimension(fit->decoder);
+    return take_labels(fit, err) && (options->annotations == NULL || match_names(fit, err));
+}
