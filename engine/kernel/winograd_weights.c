@@ -53,23 +53,50 @@ INLINE void transform(float *to, size_t plane, const double g[IN][3], const lane
 /* How the weights are read: floats from one to the next, and whether by the window's end first. */
 struct order { size_t channel, out_channel; bool rotated; };
 
+#define AT_ONCE 4                            /* channels: planes lie whole pages apart, so a few lines of each are written together */
+
+/* n channels of LANES out channels from `weights` on; `there` of these exist. w[channel][window][lane]. */
+INLINE void gather(lanes w[AT_ONCE][9], const float *weights, size_t n, size_t there, struct order order)
+{
+    double numbers[AT_ONCE][9][LANES] = { 0 };
+    for (size_t lane = 0; lane < there; lane++)
+        for (size_t c = 0; c < n; c++) {
+            const float *from = weights + lane * order.out_channel + c * order.channel;
+            UNROLL for (size_t i = 0; i < 9; i++)
+                numbers[c][i][lane] = (double)from[order.rotated ? 8 - i : i];
+        }
+    memcpy(w, numbers, sizeof numbers);
+}
+
+/* A panel's `n` channels from c on into its place on the planes. */
+INLINE void make_panel(float *to, size_t plane, const float *weights, const double g[IN][3], size_t n, size_t width, size_t there,
+                       struct order order)
+{
+    float block[PLANES][AT_ONCE * 2 * VECTOR];
+    for (size_t k = 0; k < width; k += LANES) {
+        lanes w[AT_ONCE][9];
+        gather(w, weights + k * order.out_channel, n, k >= there ? 0 : there - k < LANES ? there - k : LANES, order);
+        for (size_t c = 0; c < n; c++)
+            transform(block[0] + c * width + k, AT_ONCE * 2 * VECTOR, g, w[c]);
+    }
+    for (size_t p = 0; p < PLANES; p++)
+        memcpy(to + p * plane, block[p], n * width * sizeof *to);
+}
+
 static void make_u(float *out, const float *weights, size_t channels, size_t out_channels, struct order order)
 {
     const size_t vectors = (out_channels + VECTOR - 1) / VECTOR, plane = vectors * VECTOR * channels;
     double g[IN][3];
     make_g(g);
-    for (size_t k = 0; k < vectors * VECTOR; k += LANES) {
-        size_t panel = k / (2 * VECTOR), width = vectors - 2 * panel < 2 ? VECTOR : 2 * VECTOR;
-        float *to = out + panel * 2 * VECTOR * channels + k % (2 * VECTOR);
-        for (size_t c = 0; c < channels; c++, to += width) {
-            lanes w[9];
-            memset(w, 0, sizeof w);
-            for (size_t lane = 0; lane < LANES && k + lane < out_channels; lane++) {
-                const float *from = weights + (k + lane) * order.out_channel + c * order.channel;
-                for (size_t i = 0; i < 9; i++)
-                    w[i][lane] = (double)from[order.rotated ? 8 - i : i];
-            }
-            transform(to, plane, g, w);
+    for (size_t k = 0; k < vectors * VECTOR; k += 2 * VECTOR) {
+        const size_t width = vectors * VECTOR - k < 2 * VECTOR ? VECTOR : 2 * VECTOR, there = out_channels - k;
+        for (size_t c = 0; c < channels; c += AT_ONCE) {
+            const float *from = weights + k * order.out_channel + c * order.channel;
+            float *to = out + k * channels + c * width;
+            if (channels - c >= AT_ONCE)
+                make_panel(to, plane, from, g, AT_ONCE, width, there, order);
+            else
+                make_panel(to, plane, from, g, channels - c, width, there, order);
         }
     }
 }
