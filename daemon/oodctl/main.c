@@ -5,7 +5,7 @@
 
 #include "daemon/oodctl/oodctl.h"
 
-static const struct ctl_command *const commands[] = { &ctl_fit, &ctl_train, &ctl_eval, &ctl_score, &ctl_inspect, &ctl_verify, &ctl_bench };
+static const struct ctl_command *const commands[] = { &ctl_fit, &ctl_train, &ctl_calibrate, &ctl_eval, &ctl_score, &ctl_inspect, &ctl_verify, &ctl_bench };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -41,7 +41,7 @@ struct ctl_command {
     int (*run)(const struct ctl_command *command, int argc, char **argv);      /* argv[0] is the command's name */
 };
 
-extern const struct ctl_command ctl_fit, ctl_train, ctl_eval, ctl_score, ctl_inspect, ctl_verify, ctl_bench;
+extern const struct ctl_command ctl_fit, ctl_train, ctl_calibrate, ctl_eval, ctl_score, ctl_inspect, ctl_verify, ctl_bench;
 
 /* Reads argv by the table into `fields`; *first becomes the index of the first operand. False: the command ends with
  * *status now (--help was printed, or the usage was wrong and said so). */
