@@ -10,6 +10,7 @@
 #define OPTIONS_MOST 120
 #define HELP_ID 1000
 #define VERSION_ID 1001
+#define FIRST_ID 2000                        /* of the table: beyond what getopt itself returns */
 
 int ctl_usage(const struct ctl_command *command, const char *format, ...)
 {
@@ -89,7 +90,7 @@ bool ctl_parse(const struct ctl_command *command, int argc, char **argv, void *f
     struct option longs[OPTIONS_MOST + 3] = { 0 };
     size_t count = 0;
     for (const struct ctl_option *option = command->options; option->name != NULL && count < OPTIONS_MOST; option++, count++)
-        longs[count] = (struct option){ option->name, option->kind == CTL_FLAG ? no_argument : required_argument, NULL, (int)count };
+        longs[count] = (struct option){ option->name, option->kind == CTL_FLAG ? no_argument : required_argument, NULL, FIRST_ID + (int)count };
     longs[count] = (struct option){ "help", no_argument, NULL, HELP_ID };
     longs[count + 1] = (struct option){ "version", no_argument, NULL, VERSION_ID };
     opterr = 0;
@@ -109,7 +110,7 @@ bool ctl_parse(const struct ctl_command *command, int argc, char **argv, void *f
             ctl_usage(command, id == ':' ? "%s: its argument is missing" : "%s: no such option, or not a unique one", given);
             return false;
         }
-        if (!store(command, &command->options[id], optarg, fields))
+        if (!store(command, &command->options[id - FIRST_ID], optarg, fields))
             return false;
     }
     *first = optind;

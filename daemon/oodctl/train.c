@@ -101,6 +101,13 @@ static bool make_network(struct train *train, struct ctl_keys *only, struct ctl_
     if (train->options.arch == NULL)
         return ood_file_read(o->model, OOD_MODEL_BYTES_MOST, &fit->onnx, err);
     struct ood_architecture *architecture = &train->architecture;
+    struct ctl_labels labels = { 0 };
+    if (architecture->classes == 0 && o->labels != NULL) {
+        if (!ctl_labels_read(o->labels, &labels, err))
+            return false;
+        architecture->classes = labels.count;
+        ctl_labels_free(&labels);
+    }
     if (architecture->classes == 0 && !train_count_labels(o->images, only, exclude, &architecture->classes, err))
         return false;
     size_t channels = o->channels != NULL && strcmp(o->channels, "grey") == 0 ? 1 : 3;
@@ -158,7 +165,7 @@ static bool prepare(struct train *train, struct ood_error *err)
     fit->convolution = strcmp(fit->options.convolution, "direct") == 0 ? OOD_CONVOLUTION_DIRECT : OOD_CONVOLUTION_WINOGRAD;
     bool done = fit_check_out(fit->options.out, err) && read_keys(fit->options.only, &only, err) && read_keys(train->options.exclude, &exclude, err) &&
                 make_network(train, only, exclude, err) && fit_input(fit, err) && train_loss(train, fit->classes, err) &&
-                read_pictures(train, only, exclude, err) && train_split(train, err);
+                read_pictures(train, only, exclude, err) && train_check_apart(train, err) && train_split(train, err);
     ctl_keys_free(only);
     ctl_keys_free(exclude);
     if (done)

@@ -1,10 +1,12 @@
 /* What the files of `oodctl train` share. In the order of a run: train.c holds the options and the order of all this, train_words.c makes the
- * engine's options of them, train_read.c brings the pictures into memory, train_split.c parts them, train_start.c makes the run (the
+ * engine's options of them, train_read.c brings the pictures into memory, train_split.c parts them, train_same.c sees that
+ * what is held out is, train_start.c makes the run (the
  * first prototypes, margins, a checkpoint to go on from), train_loop.c takes its steps, train_watch.c evaluates and tells, train_end.c
  * makes the bundle, through the code of `fit`. */
 #ifndef OODCTL_TRAIN_H
 #define OODCTL_TRAIN_H
 
+#include <jansson.h>
 #include <math.h>
 
 #include "daemon/oodctl/fit.h"
@@ -84,12 +86,17 @@ bool train_loss(struct train *train, size_t classes, struct ood_error *err) OOD_
 bool train_read(struct train *train, const char *spec, struct ctl_keys *only, struct ctl_keys *exclude, const char *what, struct train_pictures *pictures,
                 struct ood_error *err) OOD_MUST_CHECK;
 void train_pictures_free(struct train_pictures *pictures);
-/* The different labels of a source: how many classes a network from scratch needs. */
+/* The different labels of a source: as many classes a network from scratch has. */
 bool train_count_labels(const char *spec, struct ctl_keys *only, struct ctl_keys *exclude, size_t *count, struct ood_error *err) OOD_MUST_CHECK;
 
 /* ---- train_split.c ---- */
 
 bool train_split(struct train *train, struct ood_error *err) OOD_MUST_CHECK;
+
+/* ---- train_same.c ---- */
+
+/* Refuses validation outliers whose pixels are also among the outliers to train with: they would not be held out. */
+bool train_check_apart(const struct train *train, struct ood_error *err) OOD_MUST_CHECK;
 
 /* ---- train_start.c ---- */
 
@@ -113,6 +120,8 @@ void train_add(struct train_sums *sums, const struct ood_training_report *report
 bool train_log_steps(const struct train *train, const struct train_sums *sums, double epoch, double progress, struct ood_error *err) OOD_MUST_CHECK;
 bool train_log_evaluation(const struct train *train, const struct ood_validation *evaluation, double epoch, struct ood_error *err) OOD_MUST_CHECK;
 bool train_log_event(const struct train *train, const char *event, struct ood_error *err) OOD_MUST_CHECK;
+/* The FPR95 and AUROC of an evaluation as members of a JSON object; null where open. */
+void train_add_rankings(json_t *object, const struct ood_validation *evaluation);
 /* One line for people. */
 void train_line(const struct train *train, const struct train_sums *sums, double epoch, double progress, char *text, size_t size);
 void train_say_evaluation(const struct train *train, const struct ood_validation *evaluation, double epoch);

@@ -21,10 +21,8 @@ static json_t *loss_json(const struct train *train)
 static json_t *evaluation_json(const struct ood_validation *e)
 {
     json_t *object = json_pack("{s:I, s:I, s:f}", "held_out", (json_int_t)e->in, "validation_outliers", (json_int_t)e->out, "accuracy", e->accuracy);
-    if (object != NULL && e->told)
-        json_object_update_new(object, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "energy_fpr95", e->energy_fpr95, "representation_fpr95", e->representation_fpr95,
-                                                 "score_fpr95", e->score_fpr95, "energy_auroc", e->energy_auroc, "representation_auroc", e->representation_auroc,
-                                                 "score_auroc", e->score_auroc));
+    if (object != NULL)
+        train_add_rankings(object, e);
     return object;
 }
 

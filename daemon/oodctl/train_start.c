@@ -230,18 +230,18 @@ static bool add_text(struct texts *texts, char *key, char *value)
 static bool make_texts(const struct train *train, struct texts *texts, struct ood_error *err)
 {
     const struct { const char *key, *value; } hashes[] = {
-        { "starting network", train->model_hash }, { "pictures to train on", train->images_hash }, { "held-out pictures", train->held_hash },
+        { "network to begin with", train->model_hash }, { "pictures to train on", train->images_hash }, { "held-out pictures", train->held_hash },
         { "outliers", train->outliers_hash } };
     size_t most = sizeof hashes / sizeof hashes[0];
     for (const struct ctl_option *option = train->command->options; option->name != NULL; option++)
         most++;
     texts->items = ood_new_array(char *, 2 * most, err);
     bool done = texts->items != NULL;
-    for (size_t i = 0; i < sizeof hashes / sizeof hashes[0] && done; i++)
-        done = add_text(texts, ood_strdup(hashes[i].key, err), ood_strdup(hashes[i].value, err));
     for (const struct ctl_option *option = train->command->options; option->name != NULL && done; option++)
         if (matters(option))
             done = add_text(texts, ood_format(err, "--%s", option->name), option_text(train, option, err));
+    for (size_t i = 0; i < sizeof hashes / sizeof hashes[0] && done; i++)
+        done = add_text(texts, ood_strdup(hashes[i].key, err), ood_strdup(hashes[i].value, err));
     return done;
 }
 
@@ -257,7 +257,7 @@ static bool same_texts(const struct train *train, const struct ood_checkpoint *c
         if (key[0] == '-')
             done = ood_fail(err, OOD_INVALID, "%s: %s was \"%s\" when it was written, now it is \"%s\"", train->options.checkpoint, key, then != NULL ? then : "", now);
         else
-            done = ood_fail(err, OOD_INVALID, "%s: the %s %s not those it was written with", train->options.checkpoint, key, i == 0 ? "is" : "are");
+            done = ood_fail(err, OOD_INVALID, "%s: written with another one: the %s", train->options.checkpoint, key);
     }
     texts_free(&texts);
     return done;

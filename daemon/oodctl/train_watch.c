@@ -181,17 +181,22 @@ bool train_log_steps(const struct train *train, const struct train_sums *sums, d
     return log_line(train, line, err);
 }
 
-bool train_log_evaluation(const struct train *train, const struct ood_validation *e, double epoch, struct ood_error *err)
+void train_add_rankings(json_t *object, const struct ood_validation *e)
 {
-    json_t *line = begin_line(train, "evaluation");
     const struct { const char *name; double value; } numbers[] = {
         { "energy_fpr95", e->energy_fpr95 }, { "representation_fpr95", e->representation_fpr95 }, { "score_fpr95", e->score_fpr95 },
         { "energy_auroc", e->energy_auroc }, { "representation_auroc", e->representation_auroc }, { "score_auroc", e->score_auroc } };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && e->told; i++)
+        json_object_set_new(object, numbers[i].name, number(numbers[i].value));
+}
+
+bool train_log_evaluation(const struct train *train, const struct ood_validation *e, double epoch, struct ood_error *err)
+{
+    json_t *line = begin_line(train, "evaluation");
     json_object_set_new(line, "epoch", number(epoch));
     json_object_set_new(line, "in", json_integer((json_int_t)e->in));
     json_object_set_new(line, "out", json_integer((json_int_t)e->out));
     json_object_set_new(line, "accuracy", number(e->accuracy));
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && e->told; i++)
-        json_object_set_new(line, numbers[i].name, number(numbers[i].value));
+    train_add_rankings(line, e);
     return log_line(train, line, err);
 }

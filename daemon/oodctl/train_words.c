@@ -124,12 +124,15 @@ bool train_loss(struct train *train, size_t classes, struct ood_error *err)
 
 /* ---- the rest ---- */
 
-static int check_sources(const struct train *train)
+static int check_sources(struct train *train)
 {
+    struct ood_error err = { 0 };
     const struct train_options *o = &train->options;
     const struct ctl_command *command = train->command;
     if ((o->fit.model == NULL) == (o->arch == NULL))
         return ctl_usage(command, o->arch == NULL ? "--model or --arch missing" : "--model and --arch: expected one of them");
+    if (o->arch != NULL && !ood_architecture_parse(o->arch, &train->architecture, &err))
+        return ctl_usage(command, "--arch: %s", err.message);
     if (o->fit.images == NULL || o->fit.out == NULL)
         return ctl_usage(command, "--%s missing", o->fit.images == NULL ? "images" : "out");
     if (o->steps == 0 && isnan(o->epochs) && isnan(o->minutes))
@@ -202,8 +205,12 @@ int train_check_words(struct train *train)
         status = check_rates(train);
     if (status != CTL_DONE)
         return status;
-    if (!train_loss(train, 10, &err))        /* the words; the classes are not known yet */
+    if (!train_loss(train, 10, &err))        /* the words and numbers; the classes are not known yet */
         return ctl_usage(train->command, "%s", err.message);
+    struct ood_loss *loss = ood_loss_new(2, 1, 1, &train->training_options.loss, &err);
+    if (loss == NULL)
+        return err.code == OOD_INVALID ? ctl_usage(train->command, "%s", err.message) : ctl_fail(&err);
+    ood_loss_free(loss);
     train->own_in = train->own_out = NAN;
     if (o->own_margins != NULL) {
         if (!ctl_numbers(o->own_margins, 2, 2, quantiles, NULL) || !(quantiles[0] >= 0 && quantiles[0] <= 1 && quantiles[1] >= 0 && quantiles[1] <= 1))
@@ -213,7 +220,5 @@ int train_check_words(struct train *train)
         train->own_in = quantiles[0];
         train->own_out = quantiles[1];
     }
-    if (o->arch != NULL && !ood_architecture_parse(o->arch, &train->architecture, &err))
-        return ctl_usage(train->command, "--arch: %s", err.message);
     return CTL_DONE;
 }

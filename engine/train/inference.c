@@ -1,6 +1,7 @@
 /* Batches of eight handed out to threads, each with a run of its own; then METHOD sections 2 and 5 over what came. */
 #include "train/inference.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -135,22 +136,31 @@ bool ood_inference(struct ood_model *model, struct ood_picture_set *set, const s
 
 /* ---- what it says ---- */
 
-static bool class_means(const struct ood_outputs *in, const int32_t *classes, float *prototypes, struct ood_error *err)
+/* *enough: were there two pictures of each class? */
+static bool class_means(const struct ood_outputs *in, const int32_t *classes, float *prototypes, bool *enough, struct ood_error *err)
 {
     struct ood_prototype_sums sums = { 0 };
     bool done = ood_prototypes_begin(&sums, in->classes, in->dimension, err);
     for (size_t i = 0; i < in->count && done; i++)
         done = classes[i] < 0 || ood_prototypes_add(&sums, (size_t)classes[i], in->features + i * in->dimension, err);
-    done = done && ood_prototypes_finish(&sums, prototypes, err);
+    *enough = done;
+    for (size_t k = 0; k < in->classes && done; k++)
+        *enough = *enough && sums.counts[k] >= 2;
+    done = done && (!*enough || ood_prototypes_finish(&sums, prototypes, err));
     ood_prototypes_free(&sums);
     return done;
 }
 
-/* E and D of each, low = in, negated so that greater is more in. */
+/* E and D of each, low = in, negated so that greater is more in. Without prototypes D is 0. */
 static bool measure(const struct ood_judge *judge, const struct ood_outputs *outputs, double *energy, double *representation, struct ood_error *err)
 {
     for (size_t i = 0; i < outputs->count; i++) {
         struct ood_verdict verdict = { 0 };
+        if (judge->prototypes == NULL) {
+            energy[i] = -ood_energy(outputs->logits + i * outputs->classes, outputs->classes, judge->temperature);
+            representation[i] = 0;
+            continue;
+        }
         if (!ood_measure(judge, outputs->logits + i * outputs->classes, outputs->features + i * outputs->dimension, &verdict, err))
             return false;
         energy[i] = -verdict.energy;
@@ -176,12 +186,16 @@ static bool rank(const double *in, size_t n, const double *out, size_t m, double
 }
 
 /* scores: E of in, D of in, E of out, D of out. */
-static bool rank_all(double *scores, size_t n, size_t m, struct ood_validation *r, struct ood_error *err)
+static bool rank_all(double *scores, size_t n, size_t m, bool with_prototypes, struct ood_validation *r, struct ood_error *err)
 {
     double *energy = scores, *representation = scores + n, *out_energy = scores + 2 * n, *out_representation = out_energy + m;
     double mean[2], std[2];
-    if (!rank(energy, n, out_energy, m, &r->energy_fpr95, &r->energy_auroc, err) ||
-        !rank(representation, n, out_representation, m, &r->representation_fpr95, &r->representation_auroc, err))
+    r->representation_fpr95 = r->representation_auroc = r->score_fpr95 = r->score_auroc = NAN;
+    if (!rank(energy, n, out_energy, m, &r->energy_fpr95, &r->energy_auroc, err))
+        return false;
+    if (!with_prototypes)
+        return true;
+    if (!rank(representation, n, out_representation, m, &r->representation_fpr95, &r->representation_auroc, err))
         return false;
     ood_mean_std(energy, n, &mean[0], &std[0]);
     ood_mean_std(representation, n, &mean[1], &std[1]);
@@ -211,12 +225,12 @@ bool ood_validate(const struct ood_outputs *in, const int32_t *classes, const st
     }
     float *means = ood_new_array(float, in->classes * in->dimension, err);
     double *scores = ood_new_array(double, 2 * (in->count + out->count), err);
-    bool done = means != NULL && scores != NULL;
+    bool done = means != NULL && scores != NULL, enough = true;
     if (done && prototypes == NULL)
-        done = class_means(in, classes, means, err);
-    judge.prototypes = prototypes != NULL ? (float *)(uintptr_t)prototypes : means;
+        done = class_means(in, classes, means, &enough, err);
+    judge.prototypes = prototypes != NULL ? (float *)(uintptr_t)prototypes : enough ? means : NULL;
     done = done && measure(&judge, in, scores, scores + in->count, err) &&
-           measure(&judge, out, scores + 2 * in->count, scores + 2 * in->count + out->count, err) && rank_all(scores, in->count, out->count, &made, err);
+           measure(&judge, out, scores + 2 * in->count, scores + 2 * in->count + out->count, err) && rank_all(scores, in->count, out->count, judge.prototypes != NULL, &made, err);
     ood_free(means);
     ood_free(scores);
     if (done)

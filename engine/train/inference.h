@@ -20,13 +20,13 @@ bool ood_inference(struct ood_model *model, struct ood_picture_set *set, const s
 struct ood_validation {
     size_t in, out;                          /* pictures */
     double accuracy;
-    bool told;                               /* the rest is there: there are outliers */
+    bool told;                               /* the rest is there: there are outliers. Of D and S NaN where there are no prototypes */
     double energy_fpr95, representation_fpr95, score_fpr95;            /* E, D and S at beta 0.5 (METHOD sections 2 and 5) */
     double energy_auroc, representation_auroc, score_auroc;
 };
 
-/* classes[in->count]: the true ones. prototypes [K][D]: c; NULL: unit class means of these very pictures (two of each class are
- * needed then). out may be empty. */
+/* classes[in->count]: the true ones. prototypes [K][D]: c; NULL: unit class means of these very pictures; a class without two of
+ * them leaves D and S open. out may be empty. */
 bool ood_validate(const struct ood_outputs *in, const int32_t *classes, const struct ood_outputs *out, const float *prototypes, double temperature,
                   struct ood_validation *result, struct ood_error *err) OOD_MUST_CHECK;
 

@@ -48,7 +48,7 @@ def node(op, inputs, outputs, attributes=b""):
 weights = {}
 
 
-def network(classes=3, poison=None, size=8):
+def network(classes=3, poison=None, size=8, middle="Relu"):
     taps = [0.0] * (8 * 3 * 9)
     for o in range(8):
         for i in range(3):
@@ -60,7 +60,7 @@ def network(classes=3, poison=None, size=8):
         last[0] = poison
     weights.update({classes: (taps, last)})
     graph = node("Conv", ["input", "w", "b"], ["c"], ints("kernel_shape", [3, 3]) + ints("pads", [1, 1, 1, 1]))
-    graph += node("Relu", ["c"], ["r"]) + node("GlobalAveragePool", ["r"], ["g"]) + node("Flatten", ["g"], ["features"])
+    graph += node(middle, ["c"], ["r"]) + node("GlobalAveragePool", ["r"], ["g"]) + node("Flatten", ["g"], ["features"])
     graph += node("Gemm", ["features", "v", "d"], ["logits"], field(5, field(1, "transB") + field(3, 1) + field(20, 2)))
     graph += field(2, "tiny")
     graph += field(5, tensor("w", [8, 3, 3, 3], taps)) + field(5, tensor("b", [8], [0.1] * 8))
@@ -185,3 +185,6 @@ test_folder("verify/wrong", "Relu", [0, 2, 0, 4, 5, 0, 7, 0.01])
 test_folder("verify/nan", "Relu", [0, 2, 0, 4, 5, 0, 7, float("nan")])
 test_folder("verify/unknown", "Frobnicate", [0] * 8)
 os.makedirs(os.path.join(out, "verify/empty"))
+
+# An operator without a backward pass.
+write("untrainable.onnx", network(middle="Hardmax"))

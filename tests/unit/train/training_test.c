@@ -64,7 +64,7 @@ static void test_learns(void **state)
         struct ood_training *training = small_start(&small);
         struct ood_training_report first = small_run(training, 0, 1, 40), last = small_run(training, 1, 40, 40);
         assert_true(first.terms.cross_entropy > 0.3);
-        print_message("%s: %g %zu, E %g %g, D %g %g own %g %g\n", presets[i], last.terms.cross_entropy, last.terms.correct, last.terms.mean_energy_in, last.terms.mean_energy_out, last.terms.mean_representation_in, last.terms.mean_representation_out, first.terms.mean_own_in, last.terms.mean_own_in);
+        assert_true(last.terms.cross_entropy < 0.1 && last.terms.correct == 12);
         if (i > 0)
             assert_true(last.terms.mean_energy_out - last.terms.mean_energy_in > 1);
         if (i == 2)
