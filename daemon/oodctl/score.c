@@ -12,12 +12,13 @@
 
 #define BATCH 8
 
-struct score_options { bool json; size_t top, threads, pixels; const char *convolution, *boxes; };
+struct score_options { bool json; size_t top, threads, pixels; const char *convolution, *boxes, *draw; };
 
 static const struct ctl_option options[] = {
     { "json", NULL, "one JSON object a line, as in the service's \"results\"", CTL_FLAG, offsetof(struct score_options, json), 0, 0 },
     { "top", "K", "the K most likely classes as well", CTL_SIZE, offsetof(struct score_options, top), 1, 1e9 },
     { "boxes", "FILE", "verdicts for these boxes in each picture: JSON, as the service's part \"boxes\"", CTL_TEXT, offsetof(struct score_options, boxes), 0, 0 },
+    { "draw", "DIR", "write each picture here with its boxes coloured by decision (a detector's bundle, or --boxes)", CTL_TEXT, offsetof(struct score_options, draw), 0, 0 },
     { "threads", "T", "threads (default: the CPUs it may use)", CTL_SIZE, offsetof(struct score_options, threads), 1, 1024 },
     { "pixels", "N", "the most pixels a picture may have (default: 40000000)", CTL_SIZE, offsetof(struct score_options, pixels), 1, 1e12 },
     { "convolution", "KIND", "auto, direct or winograd (default: auto, as the bundle says)", CTL_TEXT, offsetof(struct score_options, convolution), 0, 0 },
@@ -232,8 +233,13 @@ static int run_score(const struct ctl_command *command, int argc, char **argv)
     if (run.scorer == NULL)
         return ctl_fail(&err);
     run.label_width = ctl_score_label_width(run.scorer);
-    if (run.options.boxes != NULL) {
-        status = ctl_score_boxes(run.scorer, run.options.boxes, run.options.json, path_of, &run);
+    bool detects = ood_scorer_is_detector(run.scorer);
+    if ((detects && run.options.top > 0) || (run.options.draw != NULL && !detects && run.options.boxes == NULL)) {
+        ood_scorer_free(run.scorer);
+        return ctl_usage(command, detects ? "--top: a detector's detections have their own class" : "--draw: nothing to draw without --boxes");
+    }
+    if (run.options.boxes != NULL || detects) {
+        status = ctl_score_boxes(run.scorer, run.options.boxes, run.options.json, run.options.draw, path_of, &run);
         ood_scorer_free(run.scorer);
         ood_free(run.line);
         return status;

@@ -1,4 +1,4 @@
-/* oodctl score --boxes: the same boxes in each picture, a line for each box, or the JSON the service answers with for a picture. */
+/* oodctl score --boxes, and of a detector's bundle: the same boxes, or those found, in each picture, a line for each box, or the JSON the service answers with for a picture. */
 #include <string.h>
 
 #include "api/api.h"
@@ -15,7 +15,9 @@ struct boxes_run {
     struct ood_session *session;
     struct api_work work;                    /* the boxes, and room for their detections */
     bool json;
+    const char *draw;                        /* NULL: no pictures are written */
     int label_width;
+    size_t room;                             /* for what a detector finds */
     size_t index, decided[3], failed, failed_pictures;
 };
 
@@ -42,7 +44,11 @@ static bool score(struct boxes_run *run, const char *path, struct ood_error *err
         scene->result.error = reading;
         return true;
     }
-    bool good = ood_score_boxes(run->scorer, run->session, bytes.data, bytes.size, &scene->boxes, scene->detections, &scene->result, NULL, err);
+    bool good = scene->find
+        ? ood_detect(run->scorer, run->session, bytes.data, bytes.size, scene->detections, run->room, &scene->result, NULL, err)
+        : ood_score_boxes(run->scorer, run->session, bytes.data, bytes.size, &scene->boxes, scene->detections, &scene->result, NULL, err);
+    if (good && run->draw != NULL && scene->result.error.code == OOD_OK)
+        good = ctl_draw(run->draw, run->index, path, bytes.data, bytes.size, scene->detections, scene->result.count, err);
     ood_bytes_free(&bytes);
     return good;
 }
@@ -57,7 +63,7 @@ static void print_rows(const struct boxes_run *run, const char *path)
         else
             printf("%-9s  ", "failed");
         printf("%.6g,%.6g,%.6g,%.6g  ", detection->box[0], detection->box[1], detection->box[2], detection->box[3]);
-        if (run->work.ids[i] != NULL) {
+        if (run->work.ids != NULL && run->work.ids[i] != NULL) {
             ctl_put(stdout, run->work.ids[i]);
             printf("  ");
         }
@@ -102,11 +108,22 @@ static bool print(struct boxes_run *run, const char *path, struct ood_error *err
     return true;
 }
 
-int ctl_score_boxes(const struct ood_scorer *scorer, const char *file, bool json, const char *(*path_of)(void *context), void *context)
+/* Room for what a detector finds. */
+static bool make_room(struct boxes_run *run, struct ood_error *err)
 {
-    struct boxes_run run = { .scorer = scorer, .json = json, .label_width = ctl_score_label_width(scorer) };
+    struct api_scene *scene = &run->work.scene;
+    run->room = ood_scorer_detections_most(run->scorer);
+    scene->find = true;
+    scene->detections = ood_new_array(struct ood_detection, run->room, err);
+    return scene->detections != NULL;
+}
+
+int ctl_score_boxes(const struct ood_scorer *scorer, const char *file, bool json, const char *draw, const char *(*path_of)(void *context),
+                    void *context)
+{
+    struct boxes_run run = { .scorer = scorer, .json = json, .draw = draw, .label_width = ctl_score_label_width(scorer) };
     struct ood_error err = { 0 };
-    bool good = read_boxes(file, scorer, &run.work, &err);
+    bool good = file != NULL ? read_boxes(file, scorer, &run.work, &err) : make_room(&run, &err);
     run.session = good ? ood_scorer_session((struct ood_scorer *)(uintptr_t)scorer, &err) : NULL;
     good = run.session != NULL;
     if (good && !json)

@@ -2,6 +2,7 @@
 #ifndef OOD_PICTURE_PICTURE_H
 #define OOD_PICTURE_PICTURE_H
 
+#include "base/file.h"
 #include "base/memory.h"
 
 /* ---- decoding ---- */
@@ -170,5 +171,13 @@ bool ood_preprocess_apply(const struct ood_preprocess *preprocess, const struct 
 bool ood_resize_rgb(const unsigned char *rgb, size_t width, size_t height, const struct ood_box *box,
                     enum ood_filter filter, unsigned char *out, size_t out_width, size_t out_height,
                     struct ood_workspace *workspace, struct ood_error *err) OOD_MUST_CHECK;
+
+/* ---- for people ---- */
+
+/* A frame along the inside of a box {x1, y1, x2, y2} in pixels; what lies outside of the picture is left out. */
+void ood_picture_draw_box(struct ood_picture *picture, const double box[4], double thickness, const unsigned char colour[3]);
+
+/* The pixels as an RGB PNG; freed by ood_bytes_free. */
+bool ood_picture_png(const struct ood_picture *picture, struct ood_bytes *out, struct ood_error *err) OOD_MUST_CHECK;
 
 #endif
