@@ -1,5 +1,5 @@
-/* Bodies of POST /v1/score. The first byte chooses the Content-Type and ?top=; for the last type the header's value is the
- * input's first line, too. Whatever comes, the answer is JSON. */
+/* Bodies of POST /v1/score and /v1/detections. The first byte chooses the Content-Type, ?top=, the route (32) and whether the model is a
+ * detector (64); for the last type the header's value is the input's first line, too. Whatever comes, the answer is JSON. */
 #include <jansson.h>
 #include <string.h>
 
@@ -42,12 +42,67 @@ static void check_work(struct api_work *work, const struct api_limits *limits)
     check_json(&answer);
 }
 
+/* Every box whole: finite corners with area, ids that are UTF-8. Half of the detections fail. */
+static void check_scene(struct api_work *work, const struct api_limits *limits, bool detector)
+{
+    struct api_model model = { .name = "m", .scorer = fake_scorer() };
+    struct api_timing timing = { 0 };
+    struct api_answer answer;
+    struct api_scene *scene = &work->scene;
+    const struct ood_boxes *boxes = &scene->boxes;
+    uint64_t sum = 0;
+    fake_detector(model.scorer, detector);
+    fuzz_require(work->count > 0 && work->count <= limits->items && boxes->count <= limits->items);
+    fuzz_require(work->kind == API_WORK_BOXES ? !detector && work->count == boxes->count : work->kind == API_WORK_SCENE && work->count == 1);
+    fuzz_require(!scene->find || (detector && boxes->count == 0));
+    fuzz_require(boxes->margin >= 0 && boxes->margin <= (detector ? 0 : OOD_MARGIN_MOST));
+    for (size_t i = 0; i < scene->picture_size; i++)
+        sum += ((const unsigned char *)scene->picture)[i];
+    fuzz_require(sum <= 255 * (uint64_t)scene->picture_size);
+    for (size_t i = 0; i < boxes->count; i++) {
+        const double *c = boxes->corners[i];
+        fuzz_require(c[0] < c[2] && c[1] < c[3] && c[0] - c[0] == 0 && c[1] - c[1] == 0 && c[2] - c[2] == 0 && c[3] - c[3] == 0);
+        fuzz_require(work->ids[i] == NULL || (strlen(work->ids[i]) <= API_ID_BYTES && api_utf8_valid(work->ids[i], strlen(work->ids[i]))));
+        memcpy(scene->detections[i].box, c, sizeof scene->detections[i].box);
+        if (i % 2 == 1)
+            scene->detections[i].verdict.error = (struct ood_error){ .code = OOD_SCORE_NOT_FINITE, .message = "why" };
+    }
+    scene->result = (struct ood_scene){ .width = 1, .height = 1, .count = boxes->count };
+    api_answer_detections(&model, work, "r", &timing, &answer);
+    check_json(&answer);
+    scene->result.error = (struct ood_error){ .code = OOD_BOX_INVALID, .message = "why" };
+    if (boxes->count > 0) {
+        scene->result.box = boxes->count - 1;
+        api_answer_detections(&model, work, "r", &timing, &answer);
+        check_json(&answer);
+    }
+}
+
+static bool parse(unsigned char first, const char *type, const char *top, const uint8_t *data, size_t size, struct api_error *err)
+{
+    static const struct api_limits limits = { .items = 8, .body_bytes = 1 << 20 };
+    struct api_work work;
+    bool detector = (first & 64) != 0, parsed;
+    if ((first & 32) != 0) {
+        struct ood_scorer *scorer = fake_scorer();
+        fake_detector(scorer, detector);
+        parsed = api_scene_parse(type, data, size, &limits, scorer, &work, err);
+        if (parsed)
+            check_scene(&work, &limits, detector);
+    } else {
+        parsed = api_work_parse(type, top, data, size, &limits, fake_scorer(), &work, err);
+        if (parsed)
+            check_work(&work, &limits);
+    }
+    if (parsed)
+        api_work_free(&work);
+    return parsed;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const types[] = { "application/json", "multipart/form-data; boundary=X", "image/png", "" };
     static const char *const tops[] = { NULL, "1", "3", "99999999999999999999" };
-    static const struct api_limits limits = { .items = 8, .body_bytes = 1 << 20 };
-    struct api_work work;
     struct api_error err = { 0 };
     char type[256];
     if (size == 0)
@@ -61,10 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         snprintf(type, sizeof type, "%.*s", (int)(length < 250 ? length : 250), (const char *)data);
         data += length, size -= length;
     }
-    if (api_work_parse(type, tops[first / 4 % 4], data, size, &limits, fake_scorer(), &work, &err)) {
-        check_work(&work, &limits);
-        api_work_free(&work);
-    } else {
+    if (!parse(first, type, tops[first / 4 % 4], data, size, &err)) {
         struct api_answer answer;
         fuzz_require(err.code != API_OK && err.message[0] != '\0');
         api_answer_error(&err, "r", 0, NULL, &answer);
