@@ -89,8 +89,8 @@ struct oodd_batch {
 };
 
 /* Waits for items and takes those of one model that wait, at most as many as the request whose turn it is, and which goes
- * first, allows; never waits for more. A request of which items are left waits for another turn. Requests past their deadline are given up instead. `heartbeat` becomes the queue's
- * beat whenever the worker is here. False: the queue was closed and is empty. */
+ * first, allows; never waits for more. A request of which items are left waits for another turn. Requests past their deadline
+ * are given up instead. `heartbeat` becomes the queue's beat whenever the worker is here. False: the queue was closed and is empty. */
 bool oodd_queue_pop(struct oodd_queue *queue, struct oodd_batch *batch, _Atomic uint64_t *heartbeat) OOD_MUST_CHECK;
 
 /* Brings a batch back, after its verdicts were written into the requests' work (also into those of requests given up

@@ -98,8 +98,10 @@ static void run_winograd(const void *state, void *const *memory)
         step->kernels->winograd_forward(&call);
         call.source += step->shape.channels;
         call.weights += step->group_weights;
-        call.bias += call.bias != NULL ? step->shape.out_channels : 0;
-        call.sum += call.sum != NULL ? step->shape.out_channels : 0;
+        if (call.bias != NULL)
+            call.bias += step->shape.out_channels;
+        if (call.sum != NULL)
+            call.sum += step->shape.out_channels;
         call.destination += step->shape.out_channels;
     }
 }
