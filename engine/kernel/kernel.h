@@ -126,7 +126,7 @@ struct ood_kernels {
     void (*moments)(double *mean, double *m2, const float *x, size_t rows, size_t channels);
     void (*norm_gradient_sums)(const struct ood_norm_gradient_call *call);
     void (*norm_gradient_apply)(const struct ood_norm_gradient_call *call);
-    /* dx = (add: dx +) g · f'(x), told by y = f(x); dx may be g. */
+    /* dx = (add: dx +) g · f'(x), told by y = f(x), for HARD_SWISH by x; dx may be g. */
     void (*unary_gradient)(float *dx, bool add, const float *g, const float *y, size_t n, const struct ood_unary_step *step);
 };
 

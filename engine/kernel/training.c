@@ -187,6 +187,11 @@ INLINE vec activation_slope(vec y, const struct ood_unary_step *step)
         return choose((vec_bits)(y <= splat(step->alpha)) | (vec_bits)(y >= splat(step->beta)), (vec){ 0 }, one);
     case OOD_UNARY_SIGMOID:
         return y * (one - y);
+    case OOD_UNARY_HARD_SIGMOID:
+        return choose((vec_bits)(y <= (vec){ 0 }) | (vec_bits)(y >= one), (vec){ 0 }, splat(step->alpha));
+    case OOD_UNARY_HARD_SWISH:               /* of x */
+        return choose((vec_bits)(y <= splat(-3.0f)), (vec){ 0 },
+                      choose((vec_bits)(y >= splat(3.0f)), one, multiply_add(y, splat(1.0f / 3), splat(0.5f))));
     default:
         return one;
     }

@@ -76,7 +76,7 @@ static bool backward(struct ood_tape *tape, const struct ood_node *node, read_fu
 {
     struct ood_post post;
     return read(ood_builder_graph(ood_tape_builder(tape)), node, &post, err) &&
-           ood_activation_gradient(tape, node, node->inputs[0], node->outputs[0], step_of(&post), err);
+           ood_activation_gradient(tape, node, node->inputs[0], node->outputs[0], node->outputs[0], step_of(&post), err);
 }
 
 /* evaluate, lower, as_post and backward of an activation, by its read function. */

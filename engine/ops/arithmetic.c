@@ -188,7 +188,9 @@ static ood_integer_function *integer_function(enum ood_binary op)
                                   : ood_integer_divide;
 }
 
-static bool lower(struct ood_builder *builder, const struct ood_node *node, enum ood_binary op, struct ood_error *err)
+/* given (NULL: none): the memory of input `which`, where it is not the builder's to find. */
+static bool lower_with(struct ood_builder *builder, const struct ood_node *node, enum ood_binary op, size_t which, const struct ood_operand *given,
+                       struct ood_error *err)
 {
     const struct ood_shape y = ood_builder_shape(builder, node->outputs[0]), a = ood_builder_shape(builder, node->inputs[0]),
                            b = ood_builder_shape(builder, node->inputs[1]);
@@ -204,9 +206,12 @@ static bool lower(struct ood_builder *builder, const struct ood_node *node, enum
         return ood_node_fail(node, err, OOD_UNSUPPORTED, "operands that do not lie in rows");
     ood_posts_read(node, &posts);
     state.steps = posts.before;
-    if (!ood_builder_input(builder, node->inputs[0], layout, &operands[0], err) ||
-        !ood_builder_input(builder, node->inputs[1], layout, &operands[1], err) ||
-        !ood_posts_output(builder, node, &posts, 0, node->inputs, operands, 2, layout, &operands[2], err))
+    for (size_t i = 0; i < 2; i++)
+        if (given != NULL && i == which)
+            operands[i] = *given;
+        else if (!ood_builder_input(builder, node->inputs[i], layout, &operands[i], err))
+            return false;
+    if (!ood_posts_output(builder, node, &posts, 0, node->inputs, operands, 2, layout, &operands[2], err))
         return false;
     struct ood_step_spec step = {
         .node = node, .kernel = state.kernels->name.binary, .run = run_arithmetic, .state = &state, .state_size = sizeof state,
@@ -216,22 +221,41 @@ static bool lower(struct ood_builder *builder, const struct ood_node *node, enum
     return ood_builder_step(builder, &step, err) && ood_posts_sums(builder, node, &posts, 0, operands[2], layout, err);
 }
 
-/* ---- backward ---- */
-
-static bool add_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+static bool lower(struct ood_builder *builder, const struct ood_node *node, enum ood_binary op, struct ood_error *err)
 {
-    const struct ood_graph *graph = ood_builder_graph(ood_tape_builder(tape));
-    const struct ood_shape *y = &graph->values[node->outputs[0]].shape;
-    for (size_t i = 0; i < 2; i++) {
-        if (!ood_tape_wants(tape, node->inputs[i]))
-            continue;
-        if (!ood_shape_equal(&graph->values[node->inputs[i]].shape, y))
-            return ood_node_fail(node, err, OOD_UNSUPPORTED, "a sum that repeats an operand cannot be trained through");
-        if (!ood_tape_gradient_pass(tape, node, node->inputs[i], node->outputs[0], err))
-            return false;
-    }
-    return true;
+    return lower_with(builder, node, op, 0, NULL, err);
 }
+
+/* ---- training ---- */
+
+/* A number a channel added to something computed is a bias: Keras' MatMul, Add. Other constants stay as they are. */
+static bool add_train(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    const struct ood_shape y = ood_builder_shape(builder, node->outputs[0]);
+    const int64_t channels = y.rank < 2 ? 0 : y.dims[y.rank == 4 ? 1 : y.rank - 1];
+    struct ood_operand bias = { .buffer = OOD_NONE };
+    for (size_t i = 0; i < 2; i++) {
+        const struct ood_tensor *constant = ood_builder_constant(builder, node->inputs[i]);
+        if (constant == NULL || constant->type != OOD_FLOAT32 || constant->count != (size_t)channels)
+            continue;
+        if (!ood_tape_parameter(tape, node, node->inputs[i], OOD_PARAMETER_PLAIN, &bias, err))
+            return false;
+        return lower_with(builder, node, OOD_BINARY_ADD, i, &bias, err);
+    }
+    return lower_with(builder, node, OOD_BINARY_ADD, 0, NULL, err);
+}
+
+#define ARITHMETIC_BACKWARD(row, op)                                                                                  \
+    static bool row##_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)             \
+    {                                                                                                                 \
+        return ood_arithmetic_gradient(tape, node, op, err);                                                          \
+    }
+
+ARITHMETIC_BACKWARD(add, OOD_BINARY_ADD)
+ARITHMETIC_BACKWARD(sub, OOD_BINARY_SUB)
+ARITHMETIC_BACKWARD(mul, OOD_BINARY_MUL)
+ARITHMETIC_BACKWARD(div, OOD_BINARY_DIV)
 
 static bool prelu_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
 {
@@ -247,7 +271,7 @@ static bool prelu_shape(struct ood_graph *graph, const struct ood_node *node, st
 }
 
 /* A row: its evaluate and lower differ in the operation alone. */
-#define ARITHMETIC(row, op_name, op, more_traits, shape_function, backward_function)                                  \
+#define ARITHMETIC(row, op_name, op, more_traits, shape_function, train_function, backward_function)                  \
     static struct ood_tensor *row##_evaluate(const struct ood_graph *graph, const struct ood_node *node,              \
                                              const struct ood_tensor *const *inputs, struct ood_error *err)           \
     {                                                                                                                 \
@@ -260,11 +284,12 @@ static bool prelu_shape(struct ood_graph *graph, const struct ood_node *node, st
     }                                                                                                                 \
     const struct ood_op ood_op_##row = {                                                                              \
         .name = op_name, .since = 7, .least_inputs = 2, .most_inputs = 2, .traits = OOD_OP_TAKES_POSTS | (more_traits), \
-        .shape = shape_function, .evaluate = row##_evaluate, .lower = row##_lower, .backward = backward_function,     \
+        .shape = shape_function, .evaluate = row##_evaluate, .lower = row##_lower, .train = train_function,           \
+        .backward = backward_function,                                                                                \
     };
 
-ARITHMETIC(add, "Add", OOD_BINARY_ADD, OOD_OP_ADD, arithmetic_shape, add_backward)
-ARITHMETIC(sub, "Sub", OOD_BINARY_SUB, 0, arithmetic_shape, NULL)
-ARITHMETIC(mul, "Mul", OOD_BINARY_MUL, OOD_OP_MUL, arithmetic_shape, NULL)
-ARITHMETIC(div, "Div", OOD_BINARY_DIV, 0, arithmetic_shape, NULL)
-ARITHMETIC(prelu, "PRelu", OOD_BINARY_PRELU, 0, prelu_shape, NULL)
+ARITHMETIC(add, "Add", OOD_BINARY_ADD, OOD_OP_ADD, arithmetic_shape, add_train, add_backward)
+ARITHMETIC(sub, "Sub", OOD_BINARY_SUB, 0, arithmetic_shape, NULL, sub_backward)
+ARITHMETIC(mul, "Mul", OOD_BINARY_MUL, OOD_OP_MUL, arithmetic_shape, NULL, mul_backward)
+ARITHMETIC(div, "Div", OOD_BINARY_DIV, 0, arithmetic_shape, NULL, div_backward)
+ARITHMETIC(prelu, "PRelu", OOD_BINARY_PRELU, 0, prelu_shape, NULL, NULL)

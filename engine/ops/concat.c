@@ -1,7 +1,7 @@
 /* Concat along any axis: one strided copy an input into its place of the output. */
 #include <limits.h>
 
-#include "ops/move_internal.h"
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 
@@ -139,6 +139,28 @@ static bool concat_lower(struct ood_builder *builder, const struct ood_node *nod
     return true;
 }
 
+static bool concat_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    const struct ood_shape output = ood_builder_shape(builder, node->outputs[0]);
+    size_t axis, start = 0;
+    if (!ood_op_axis(node, ood_node_int(node, "axis", 0), output.rank, &axis, err))
+        return false;
+    for (size_t i = 0; i < node->input_count; i++) {
+        const struct ood_shape input = ood_builder_shape(builder, node->inputs[i]);
+        struct ood_move move = { .rank = input.rank };
+        ood_move_strides(&output, OOD_NHWC, move.from);
+        ood_move_strides(&input, OOD_NHWC, move.to);
+        for (size_t k = 0; k < move.rank; k++)
+            move.dims[k] = (size_t)input.dims[k];
+        move.from_start = start * move.from[axis];
+        if (!ood_move_gradient(tape, node, node->inputs[i], node->outputs[0], move, false, err))
+            return false;
+        start += (size_t)input.dims[axis];
+    }
+    return true;
+}
+
 static bool concat_identity(const struct ood_graph *graph, const struct ood_node *node)
 {
     (void)graph;
@@ -147,5 +169,5 @@ static bool concat_identity(const struct ood_graph *graph, const struct ood_node
 
 const struct ood_op ood_op_concat = {
     .name = "Concat", .since = 4, .least_inputs = 1, .most_inputs = INT_MAX,
-    .check = concat_check, .shape = concat_shape, .evaluate = concat_evaluate, .lower = concat_lower, .identity = concat_identity,
+    .check = concat_check, .shape = concat_shape, .evaluate = concat_evaluate, .lower = concat_lower, .backward = concat_backward, .identity = concat_identity,
 };

@@ -39,15 +39,15 @@ static void run_activation(const void *state, void *const *memory)
     a->kernels->unary_gradient(memory[2], a->add, memory[0], memory[1], a->count, &a->step);
 }
 
-bool ood_activation_gradient(struct ood_tape *tape, const struct ood_node *node, uint32_t input, uint32_t output, struct ood_unary_step function,
-                             struct ood_error *err)
+bool ood_activation_gradient(struct ood_tape *tape, const struct ood_node *node, uint32_t input, uint32_t output, uint32_t told,
+                             struct ood_unary_step function, struct ood_error *err)
 {
     struct ood_builder *builder = ood_tape_builder(tape);
     struct activation state = { ood_builder_kernels(builder), ood_posts_count(builder, output), function, false };
     struct ood_operand operands[3];
     if (!ood_tape_wants(tape, input))
         return true;
-    if (!ood_tape_gradient(tape, output, &operands[0], err) || !ood_builder_input(builder, output, OOD_NHWC, &operands[1], err) ||
+    if (!ood_tape_gradient(tape, output, &operands[0], err) || !ood_builder_input(builder, told, OOD_NHWC, &operands[1], err) ||
         !ood_tape_gradient_into(tape, input, output, &operands[2], &state.add, err))
         return false;
     const struct ood_step_spec step = { .node = node, .kernel = state.kernels->name.training, .run = run_activation, .state = &state,

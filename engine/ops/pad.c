@@ -1,7 +1,7 @@
 /* Pad: constant, reflect and edge; negative pads crop. The batch is never padded. */
 #include <string.h>
 
-#include "ops/move_internal.h"
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 
@@ -245,6 +245,32 @@ static bool pad_lower(struct ood_builder *builder, const struct ood_node *node, 
                                                               .operands = operands, .operand_count = 2 }, err);
 }
 
+static bool pad_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    const struct ood_shape from = ood_builder_shape(builder, node->inputs[0]), to = ood_builder_shape(builder, node->outputs[0]);
+    struct ood_move move = { .rank = from.rank };
+    enum pad_mode mode;
+    const int64_t *pads;
+    bool cut = false;
+    if (!pad_mode_of(node, &mode, err) || !pads_of(ood_builder_graph(builder), node, from.rank, &pads, err))
+        return false;
+    if (mode != PAD_CONSTANT)
+        return ood_node_fail(node, err, OOD_UNSUPPORTED, "only constant pads can be trained through");
+    ood_move_strides(&to, OOD_NHWC, move.from);
+    ood_move_strides(&from, OOD_NHWC, move.to);
+    for (size_t i = 0; i < move.rank; i++) {             /* what is left of the input along this axis */
+        const int64_t first = pads[i] < 0 ? -pads[i] : 0, last = pads[i] + from.dims[i] < to.dims[i] ? from.dims[i] : to.dims[i] - pads[i];
+        cut = cut || first > 0 || last < from.dims[i];
+        move.dims[i] = last > first ? (size_t)(last - first) : 0;
+        move.to_start += move.to[i] * (size_t)first;
+        move.from_start += move.from[i] * (size_t)(first + pads[i]);
+        if (move.dims[i] == 0)
+            return ood_node_fail(node, err, OOD_UNSUPPORTED, "pads that leave nothing of the input cannot be trained through");
+    }
+    return ood_move_gradient(tape, node, node->inputs[0], node->outputs[0], move, cut, err);
+}
+
 static bool pad_identity(const struct ood_graph *graph, const struct ood_node *node)
 {
     struct ood_error ignored = { 0 };
@@ -260,15 +286,15 @@ static bool pad_identity(const struct ood_graph *graph, const struct ood_node *n
 
 const struct ood_op ood_op_pad = {
     .name = "Pad", .since = 2, .until = 10, .least_inputs = 1, .most_inputs = 1,
-    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .identity = pad_identity,
+    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity,
 };
 
 const struct ood_op ood_op_pad_11 = {
     .name = "Pad", .since = 11, .until = 17, .least_inputs = 2, .most_inputs = 3,
-    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .identity = pad_identity,
+    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity,
 };
 
 const struct ood_op ood_op_pad_18 = {
     .name = "Pad", .since = 18, .least_inputs = 2, .most_inputs = 4,
-    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .identity = pad_identity,
+    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity,
 };

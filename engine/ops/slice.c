@@ -1,7 +1,7 @@
 /* Slice: a strided copy, backwards where a step is negative. The batch is never sliced. */
 #include <string.h>
 
-#include "ops/move_internal.h"
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 
@@ -191,12 +191,33 @@ static bool slice_lower(struct ood_builder *builder, const struct ood_node *node
                                                               .operands = operands, .operand_count = 2 }, err);
 }
 
+static bool slice_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    const struct ood_graph *graph = ood_builder_graph(builder);
+    const struct ood_shape from = ood_builder_shape(builder, node->inputs[0]), to = ood_builder_shape(builder, node->outputs[0]);
+    struct ood_move move = { .rank = from.rank };
+    struct slice slice;
+    if (!slice_read(graph, node, &graph->values[node->inputs[0]].shape, &slice, err))
+        return false;
+    ood_move_strides(&to, OOD_NHWC, move.from);
+    ood_move_strides(&from, OOD_NHWC, move.to);
+    for (size_t i = 0; i < move.rank; i++) {
+        if (slice.step[i] < 0)
+            return ood_node_fail(node, err, OOD_UNSUPPORTED, "a step of %lld cannot be trained through", (long long)slice.step[i]);
+        move.dims[i] = (size_t)to.dims[i];
+        move.to_start += move.to[i] * (size_t)slice.start[i];
+        move.to[i] *= (size_t)slice.step[i];
+    }
+    return ood_move_gradient(tape, node, node->inputs[0], node->outputs[0], move, true, err);
+}
+
 const struct ood_op ood_op_slice = {
     .name = "Slice", .since = 1, .until = 9, .least_inputs = 1, .most_inputs = 1,
-    .shape = slice_shape, .evaluate = slice_evaluate, .lower = slice_lower,
+    .shape = slice_shape, .evaluate = slice_evaluate, .lower = slice_lower, .backward = slice_backward,
 };
 
 const struct ood_op ood_op_slice_10 = {
     .name = "Slice", .since = 10, .least_inputs = 3, .most_inputs = 5,
-    .shape = slice_shape, .evaluate = slice_evaluate, .lower = slice_lower,
+    .shape = slice_shape, .evaluate = slice_evaluate, .lower = slice_lower, .backward = slice_backward,
 };

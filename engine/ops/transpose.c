@@ -1,5 +1,5 @@
 /* Transpose: one strided copy, from the layout the producer left into the one that makes it the plainest. */
-#include "ops/move_internal.h"
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 
@@ -90,7 +90,22 @@ static bool transpose_lower(struct ood_builder *builder, const struct ood_node *
                                                               .operands = operands, .operand_count = 2 }, err);
 }
 
+static bool transpose_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    struct ood_builder *builder = ood_tape_builder(tape);
+    const struct ood_shape from = ood_builder_shape(builder, node->inputs[0]), to = ood_builder_shape(builder, node->outputs[0]);
+    struct ood_move move = { .rank = from.rank };
+    size_t order[OOD_MAX_RANK] = { 0 }, strides[OOD_MAX_RANK] = { 0 };
+    if (!transpose_order(node, from.rank, order, err))
+        return false;
+    ood_move_strides(&from, OOD_NHWC, strides);
+    ood_move_strides(&to, OOD_NHWC, move.from);
+    for (size_t i = 0; i < move.rank; i++)
+        move.dims[i] = (size_t)to.dims[i], move.to[i] = strides[order[i]];
+    return ood_move_gradient(tape, node, node->inputs[0], node->outputs[0], move, false, err);
+}
+
 const struct ood_op ood_op_transpose = {
     .name = "Transpose", .since = 1, .least_inputs = 1, .most_inputs = 1,
-    .shape = transpose_shape, .evaluate = transpose_evaluate, .lower = transpose_lower,
+    .shape = transpose_shape, .evaluate = transpose_evaluate, .lower = transpose_lower, .backward = transpose_backward,
 };

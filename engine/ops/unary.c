@@ -1,5 +1,6 @@
 /* Functions of one element without a file of their own: float32; Abs, Neg and Sign of int64 and int32, too. One row a function;
  * which one, and how its attributes are called, stands in the row's detail. */
+#include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 #include "ops/posts_internal.h"
@@ -99,10 +100,22 @@ static bool unary_as_post(const struct ood_graph *graph, const struct ood_node *
     return hard_swish || step.function == OOD_UNARY_HARD_SIGMOID;
 }
 
+/* Those networks are trained with; a function without a slope in the kernel's table cannot be trained through. */
+static bool unary_backward(struct ood_tape *tape, const struct ood_node *node, struct ood_error *err)
+{
+    const struct ood_unary_step step = step_of(node);
+    if (step.function == OOD_UNARY_HARD_SIGMOID)
+        return ood_activation_gradient(tape, node, node->inputs[0], node->outputs[0], node->outputs[0], step, err);
+    if (step.function == OOD_UNARY_HARD_SWISH)
+        return ood_activation_gradient(tape, node, node->inputs[0], node->outputs[0], node->inputs[0], step, err);
+    return ood_node_fail(node, err, OOD_UNSUPPORTED, "this operator cannot be trained through (it has no backward pass)");
+}
+
 #define UNARY(row, op_name, first, ...)                                                                                \
     const struct ood_op ood_op_##row = {                                                                              \
         .name = op_name, .since = first, .least_inputs = 1, .most_inputs = 1, .shape = unary_shape,                   \
-        .evaluate = unary_evaluate, .lower = unary_lower, .as_post = unary_as_post, .detail = &(const struct unary){ __VA_ARGS__ },             \
+        .evaluate = unary_evaluate, .lower = unary_lower, .backward = unary_backward, .as_post = unary_as_post,        \
+        .detail = &(const struct unary){ __VA_ARGS__ },                                                               \
     };
 
 UNARY(abs, "Abs", 6, .function = OOD_UNARY_ABS, .integers = true)

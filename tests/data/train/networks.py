@@ -63,9 +63,11 @@ class Network:
                          self.tensor(name + ".mean", r.uniform(-0.1, 0.1, channels).astype(np.float32)),
                          self.tensor(name + ".variance", r.uniform(0.5, 1.5, channels).astype(np.float32)), epsilon=1e-5)
 
-    def finish(self, x, channels, pool=True):
-        if pool:
+    def finish(self, x, channels):
+        if channels is not None:
             x = self.node("GlobalAveragePool", x)
+        else:                                # the whole map
+            channels = 5 * 3 * 3
         x = self.node("Flatten", x)
         y = self.node("Gemm", x, self.weights("fc.weight", CLASSES, channels), self.weights("fc.bias", CLASSES), transB=1)
         graph = helper.make_graph(self.nodes, self.name, [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", *self.size])],
@@ -117,6 +119,26 @@ def shared_statistics():
     return n.finish(x, 4)
 
 
+def shortcut(n, x):
+    """The residual network's first form: every second pixel, channels of zeros around."""
+    t = n.tensor
+    y = n.node("Slice", x, t("starts", np.array([0, 1], np.int64)), t("ends", np.array([9, 7], np.int64)), t("axes", np.array([2, 3], np.int64)),
+               t("steps", np.array([2, 2], np.int64)))
+    return n.node("Pad", y, t("pads", np.array([0, 1, 0, 0, 0, 2, 0, 0], np.int64))), 7
+
+
+def gate(n, x):
+    """Squeeze and excitation."""
+    y = n.conv(n.node("Relu", n.conv(n.node("GlobalAveragePool", x), 4, 3, 1, bias=True)), 3, 4, 1)
+    return n.node("Mul", x, n.node("Sigmoid", y)), 4
+
+
+def matmul(n, x):
+    y = n.node("Flatten", n.node("GlobalAveragePool", x))
+    y = n.node("Relu", n.node("Add", n.node("MatMul", y, n.weights("hidden", 4, 9)), n.weights("hidden.bias", 9)))
+    return n.node("Reshape", y, n.tensor("shape", np.array([0, 9, 1, 1], np.int64))), 9
+
+
 BLOCKS = ("wide", "residual")                # trained for three steps, with every kind of statistics
 CASES = [
     wide, residual,
@@ -135,6 +157,17 @@ CASES = [
     lambda: plain("average_pool_padded", lambda n, x: (n.node("AveragePool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1), 4)),
     lambda: plain("max_pool", lambda n, x: (n.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), 4)),
     lambda: plain("norm", lambda n, x: (n.norm(x, 4), 4)),
+    lambda: plain("concat", lambda n, x: (n.node("Concat", x, n.node("Relu", x), n.conv(x, 4, 3), axis=1), 11)),
+    lambda: plain("shortcut", shortcut),
+    lambda: plain("crop", lambda n, x: (n.node("Pad", x, n.tensor("pads", np.array([0, 0, -1, 0, 0, 0, 2, -2], np.int64))), 4)),
+    lambda: plain("transpose", lambda n, x: (n.node("Transpose", n.node("Relu", n.node("Transpose", x, perm=[0, 2, 3, 1])), perm=[0, 3, 1, 2]), 4)),
+    lambda: plain("gate", gate),
+    lambda: plain("silu", lambda n, x: (n.node("Mul", x, n.node("Sigmoid", x)), 4)),
+    lambda: plain("arithmetic", lambda n, x: (n.node("Div", n.node("Sub", x, n.node("GlobalAveragePool", x)), n.node("Sigmoid", n.conv(x, 4, 4, 1))), 4)),
+    lambda: plain("bias", lambda n, x: (n.node("Add", n.conv(x, 4, 4), n.tensor("own.bias", n.random.standard_normal((4, 1, 1)).astype(np.float32))), 4)),
+    lambda: plain("hard", lambda n, x: (n.node("Mul", n.node("HardSwish", x), n.node("HardSigmoid", x, alpha=1 / 6)), 4), opset=14),
+    lambda: plain("flatten", lambda n, x: (n.conv(x, 4, 5, strides=[3, 3]), None)),
+    lambda: plain("matmul", matmul),
     lambda: plain("reduce_mean", lambda n, x: (n.node("ReduceMean", n.conv(x, 4, 4), axes=[2, 3], keepdims=1), 4)),
 ]
 
@@ -150,6 +183,10 @@ def norm(x, mean, variance, scale, shift, epsilon, statistics):
     variance.mul_(0.9).add_(0.1 * inside.var(1, unbiased=True).detach())
     at = (slice(None), None, None)
     return (x - m[at]) / torch.sqrt(v[at] + epsilon) * scale[at] + shift[at]
+
+
+def pad_all(x, pads):
+    return F.pad(x, [p for k in reversed(range(4)) for p in (pads[k], pads[k + 4])])
 
 
 def run(model, x, values, statistics="joint"):
@@ -180,6 +217,11 @@ def run(model, x, values, statistics="joint"):
                 near(i[0][i[0] != 0])
             y = {"Relu": lambda: F.relu(i[0]), "LeakyRelu": lambda: F.leaky_relu(i[0], a.get("alpha")), "Sigmoid": lambda: torch.sigmoid(i[0]),
                  "Add": lambda: i[0] + i[1], "GlobalAveragePool": lambda: i[0].mean((2, 3), keepdim=True), "Flatten": lambda: i[0].flatten(1),
+                 "Concat": lambda: torch.cat(i, a.get("axis")), "Transpose": lambda: i[0].permute(a.get("perm")), "MatMul": lambda: i[0] @ i[1],
+                 "Mul": lambda: i[0] * i[1], "Sub": lambda: i[0] - i[1], "Div": lambda: i[0] / i[1], "HardSwish": lambda: F.hardswish(i[0]),
+                 "HardSigmoid": lambda: torch.clamp(i[0] * a.get("alpha") + a.get("beta", 0.5), 0, 1), "Pad": lambda: pad_all(i[0], i[1].int().tolist()),
+                 "Slice": lambda: i[0][:, :, int(i[1][0]):int(i[2][0]):int(i[4][0]), int(i[1][1]):int(i[2][1]):int(i[4][1])],
+                 "Reshape": lambda: i[0].reshape([i[0].shape[0], *i[1].int().tolist()[1:]]),
                  "ReduceMean": lambda: i[0].mean(a.get("axes"), keepdim=bool(a.get("keepdims", 1)))}[op]()
         values[node.output[0]] = y
     return y, features
@@ -188,7 +230,7 @@ def run(model, x, values, statistics="joint"):
 def split(model):
     """Parameters and running statistics, in float64."""
     statistics = {name for node in model.graph.node if node.op_type == "BatchNormalization" for name in node.input[3:5]}
-    fixed = {name for node in model.graph.node if node.op_type == "Clip" for name in node.input[1:]}
+    fixed = {name for node in model.graph.node if node.op_type in ("Clip", "Slice", "Pad", "Reshape") for name in node.input[1:]}
     tensors = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()).double() for t in model.graph.initializer}
     parameters = {k: t.requires_grad_() for k, t in tensors.items() if k not in statistics | fixed}
     return parameters, {k: t for k, t in tensors.items() if k in statistics | fixed}
@@ -219,7 +261,7 @@ def gradients(file, network, seed, mode="joint"):
     for name, tensor in parameters.items():
         put(file, "gradient", name, tensor.grad)
     for name, tensor in statistics.items():
-        if tensor.dim() > 0:
+        if name.startswith("norm"):
             put(file, "value", name, tensor)
     if network.name in BLOCKS:
         return
