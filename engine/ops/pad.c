@@ -251,9 +251,9 @@ static bool pad_backward(struct ood_tape *tape, const struct ood_node *node, str
     const struct ood_shape from = ood_builder_shape(builder, node->inputs[0]), to = ood_builder_shape(builder, node->outputs[0]);
     struct ood_move move = { .rank = from.rank };
     enum pad_mode mode;
-    const int64_t *pads;
+    int64_t pads[2 * OOD_MAX_RANK];
     bool cut = false;
-    if (!pad_mode_of(node, &mode, err) || !pads_of(ood_builder_graph(builder), node, from.rank, &pads, err))
+    if (!pad_mode_of(node, &mode, err) || !pads_of(ood_builder_graph(builder), node, from.rank, pads, err))
         return false;
     if (mode != PAD_CONSTANT)
         return ood_node_fail(node, err, OOD_UNSUPPORTED, "only constant pads can be trained through");
