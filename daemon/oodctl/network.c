@@ -72,6 +72,14 @@ struct ood_model *ctl_network_compile(const struct ctl_network *network, size_t 
         .convolution = convolution == OOD_CONVOLUTION_AUTO && bundle != NULL ? bundle->convolution : convolution,
         .logits = bundle != NULL ? bundle->logits_tap : NULL, .features = bundle != NULL ? bundle->features_tap : NULL,
     };
+    const char *tensors[OOD_DETECTOR_TENSORS];
+    if (bundle != NULL && bundle->detector != NULL) {        /* all that its declaration reads, one picture at a time */
+        options.outputs = tensors;
+        options.output_count = ood_detector_tensors(bundle->detector, tensors);
+        options.only_batch = 1;
+        if (why != NULL)
+            ood_fail(why, OOD_UNSUPPORTED, "a detector, whose declaration reads these outputs");
+    }
     struct ood_error first = { 0 };
     struct ood_model *model = ood_model_new(network->onnx, &options, &first);
     if (model == NULL && bundle == NULL) {

@@ -68,7 +68,9 @@ static bool count_classes(struct ood_detector *detector, const struct ood_graph 
     uint32_t value = ood_graph_find(graph, view->tensor);
     size_t background = detector->background != OOD_BACKGROUND_NONE, channels = 0;
     const struct ood_shape *shape = value == OOD_NONE ? NULL : &graph->values[value].shape;
-    if (shape != NULL && shape->rank >= 2)
+    if (shape == NULL)
+        return ood_fail(err, OOD_NOT_FOUND, "the network has no tensor \"%.100s\"", view->tensor);
+    if (shape->rank >= 2)
         channels = (size_t)(view->layout == OOD_VIEW_CHANNELS_LAST ? shape->dims[shape->rank - 1]
                                                                   : shape->dims[shape->rank >= 3 ? 1 : 0]);
     if (view->anchors == OOD_VIEW_CHANNELS && view->anchor_step > 0)

@@ -42,11 +42,11 @@ bool ood_prototypes_add(struct ood_prototype_sums *sums, size_t class_index, con
 }
 
 /* Length of class k's mean, which must have a direction. */
-static bool mean_length(const struct ood_prototype_sums *sums, size_t k, double *length, struct ood_error *err)
+static bool mean_length(const struct ood_prototype_sums *sums, size_t k, size_t least, double *length, struct ood_error *err)
 {
     const double *sum = sums->sums + k * sums->dimension;
     double count = (double)sums->counts[k], squares = 0;
-    if (sums->counts[k] < 2)
+    if (sums->counts[k] < least)
         return ood_fail(err, OOD_INVALID, "class %zu: found %zu pictures to fit, expected at least 2", k,
                         sums->counts[k]);
     for (size_t i = 0; i < sums->dimension; i++)
@@ -61,19 +61,19 @@ static bool mean_length(const struct ood_prototype_sums *sums, size_t k, double 
 static bool finish(const struct ood_prototype_sums *sums, bool some, float *prototypes, struct ood_error *err)
 {
     double length;
-    size_t made = 0;
+    size_t made = 0, least = some ? 1 : 2;
     for (size_t k = 0; k < sums->classes; k++)
-        if (some && sums->counts[k] < 2)
+        if (some && sums->counts[k] < least)
             continue;
-        else if (!mean_length(sums, k, &length, err))
+        else if (!mean_length(sums, k, least, &length, err))
             return false;
         else
             made++;
     if (made == 0)
-        return ood_fail(err, OOD_INVALID, "no class has 2 regions to fit");
+        return ood_fail(err, OOD_INVALID, "no class has a region to fit");
     for (size_t k = 0; k < sums->classes; k++) {
-        bool lacks = some && sums->counts[k] < 2;
-        if (!lacks && !mean_length(sums, k, &length, err))
+        bool lacks = some && sums->counts[k] < least;
+        if (!lacks && !mean_length(sums, k, least, &length, err))
             return false;
         for (size_t i = 0; i < sums->dimension; i++) {
             size_t cell = k * sums->dimension + i;

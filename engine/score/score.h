@@ -76,7 +76,7 @@ bool ood_prototypes_begin(struct ood_prototype_sums *sums, size_t classes, size_
 bool ood_prototypes_add(struct ood_prototype_sums *sums, size_t class_index, const float *features, struct ood_error *err) OOD_MUST_CHECK;
 /* A class with fewer than 2: OOD_INVALID naming its index. Writes prototypes[K][D]. */
 bool ood_prototypes_finish(const struct ood_prototype_sums *sums, float *prototypes, struct ood_error *err) OOD_MUST_CHECK;
-/* The same where classes may lack: zeros for a class with fewer than 2; no class with 2: OOD_INVALID. */
+/* The same where classes may lack (METHOD 7): zeros for a class with none; all with none: OOD_INVALID. */
 bool ood_prototypes_finish_some(const struct ood_prototype_sums *sums, float *prototypes, struct ood_error *err) OOD_MUST_CHECK;
 void ood_prototypes_free(struct ood_prototype_sums *sums);
 
