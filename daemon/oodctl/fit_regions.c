@@ -332,9 +332,14 @@ static bool gather(struct fit *fit, const char *spec, struct ctl_keys *only, con
 
 static bool check_counts(const struct fit *fit, struct ood_error *err)
 {
-    size_t least = (size_t)ceil(1 / fit->options.alpha) - 1;
+    size_t least = (size_t)ceil(1 / fit->options.alpha) - 1, for_prototypes = 0;
+    for (size_t k = 0; k < fit->classes; k++)
+        for_prototypes += fit->fit_counts[k];
     if (fit->fit_total < 2)
         return ood_fail(err, OOD_INVALID, "%s: %zu detections to fit, at least 2 are needed", fit->options.images, fit->fit_total);
+    if (for_prototypes == 0 && fit->options.annotations == NULL)
+        return ood_fail(err, OOD_INVALID, "%s: no detection's score is half way from the limit, %g, to 1; --annotations tells which are right",
+                        fit->options.images, fit->declaration.detector.limit);
     if (fit->calibration_total < least)
         return ood_fail(err, OOD_INVALID, "%s: %zu detections to calibrate, at least %zu are needed for alpha %g",
                         fit->options.calibration != NULL ? fit->options.calibration : fit->options.images, fit->calibration_total, least,
