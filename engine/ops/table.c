@@ -83,16 +83,25 @@
     X(range)                \
     X(reciprocal)           \
     X(reduce_l1)            \
+    X(reduce_l1_18)         \
     X(reduce_l2)            \
+    X(reduce_l2_18)         \
     X(reduce_log_sum)       \
+    X(reduce_log_sum_18)    \
     X(reduce_log_sum_exp)   \
+    X(reduce_log_sum_exp_18)\
     X(reduce_max)           \
+    X(reduce_max_18)        \
     X(reduce_mean)          \
     X(reduce_mean_18)       \
     X(reduce_min)           \
+    X(reduce_min_18)        \
     X(reduce_prod)          \
+    X(reduce_prod_18)       \
     X(reduce_sum)           \
+    X(reduce_sum_13)        \
     X(reduce_sum_square)    \
+    X(reduce_sum_square_18) \
     X(relu)                 \
     X(reshape)              \
     X(resize)               \

@@ -1,5 +1,6 @@
 /* Operators by name through the reference loops: attributes and their defaults as ONNX's Operators.md gives them. */
 #include "op_case.h"
+#include "op_plain.h"
 
 #include <math.h>
 #include "tensor/reference.h"
@@ -304,8 +305,7 @@ static struct ood_tensor *arithmetic(const char *op, int opset, const struct op_
     for (size_t i = 0; i < 4; i++)
         if (is(op, binary[i]))
             return ood_reference_binary(x, inputs[1], (enum ood_reference_binary)i, err);
-    ood_fail(err, OOD_UNSUPPORTED, "no reference for %s", op);
-    return NULL;
+    return op_plain(op, attributes, inputs, count, err);
 }
 
 struct ood_tensor *op_reference(const char *op, int opset, const struct op_attributes *attributes,
