@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/oodctl/eval.h"
+#include "daemon/oodctl/fit.h"
 #include "daemon/oodctl/network.h"
 
 #define FIELD(name) offsetof(struct eval_options, name)
@@ -24,6 +25,7 @@ static const struct ctl_option options[] = {
     { "resamples", "N", "of the bootstrap (default: 2000); 0: no intervals", CTL_SIZE, FIELD(resamples), 0, 1000000 },
     { "seed", "N", "of the resamples and draws (default: 1)", CTL_SIZE, FIELD(seed), 0, 9007199254740992.0 },
     { "json", NULL, "all of it as one JSON value", CTL_FLAG, FIELD(json), 0, 0 },
+    { "report", "FILE", "write an HTML page with charts and the most wrongly judged pictures", CTL_TEXT, FIELD(report), 0, 0 },
     { "threads", "T", "threads (default: the CPUs it may use); changes no result", CTL_SIZE, FIELD(threads), 1, 1024 },
     { "pixels", "N", "the most pixels a picture may have (default: 40000000)", CTL_SIZE, FIELD(pixels), 1, 1e12 },
     { "convolution", "KIND", "auto, direct or winograd (default: auto, as the bundle says)", CTL_TEXT, FIELD(kernels), 0, 0 },
@@ -78,7 +80,7 @@ static int check_usage(const struct ctl_command *command, struct eval *eval, int
 
 /* ---- pictures ---- */
 
-struct keeping { struct eval_subject *subject; struct eval_pictures *pictures; const struct ood_bundle *bundle; bool labelled; };
+struct keeping { struct eval *eval; const char *set; struct eval_subject *subject; struct eval_pictures *pictures; const struct ood_bundle *bundle; bool labelled; };
 
 #define LAYER_CHECKS 256
 
@@ -102,7 +104,9 @@ static bool keep(void *context, const struct eval_seen *seen, struct ood_error *
         return ood_fail(err, OOD_INVALID, "%s: label \"%s\" is neither one of the bundle's %zu nor a class's number", seen->picture->id,
                         seen->picture->label, keeping->bundle->classes);
     memcpy(picture.scores, seen->scores, sizeof picture.scores);
-    if (!check_layer(keeping->subject, seen, err))
+    if (!check_layer(keeping->subject, seen, err) ||
+        (keeping->eval->options.report != NULL && keeping->subject == keeping->eval->subjects &&
+         !eval_worst_see(&keeping->eval->worsts, seen, keeping->set, keeping->eval->options.pixels, err)))
         return false;
     if (!ood_grow(&pictures->items, &pictures->capacity, pictures->count + 1, sizeof *pictures->items, err))
         return false;
@@ -115,7 +119,7 @@ static bool read_set(struct eval *eval, size_t subject, size_t s, struct ood_err
     const struct eval_options *given = &eval->options;
     struct eval_subject *of = &eval->subjects[subject];
     bool in = s == eval->set_count;
-    struct keeping keeping = { of, in ? &of->in : &of->out[s], of->network.bundle, in };
+    struct keeping keeping = { eval, in ? NULL : eval->sets[s].name, of, in ? &of->in : &of->out[s], of->network.bundle, in };
     char *what = ood_format(err, "eval: %s", in ? "in" : eval->sets[s].name);
     const struct eval_source source = { what, in ? given->in : eval->sets[s].spec, in ? given->only : NULL, in ? given->exclude : NULL };
     const struct eval_gathering gathering = { .network = &of->network, .threads = given->threads, .quiet = subject > 0, .context = &keeping, .see = keep };
@@ -133,6 +137,8 @@ static bool open_network(const struct eval *eval, struct eval_network *network, 
     if (network->scorer == NULL)
         return false;
     network->bundle = ood_scorer_bundle(network->scorer);
+    if (ood_scorer_is_detector(network->scorer))
+        return ood_fail(err, OOD_UNSUPPORTED, "%s: holds a detector; eval takes classifiers", network->path);
     return true;
 }
 
@@ -287,12 +293,32 @@ static size_t unscored(const struct eval *eval)
     return sum;
 }
 
+/* The command as it could be given again, without this machine's folders. */
+static bool command_text(struct eval *eval, struct ood_error *err)
+{
+    static const char *const left_out[] = { "report", "json", "threads", "out", "compare", NULL };
+    if (!ctl_command_text(&ctl_eval, &eval->options, &defaults, left_out, &eval->command, err) ||
+        !ctl_append(&eval->command, err, " %s", ctl_base_name(eval->subjects[0].network.path)))
+        return false;
+    if (eval->options.compare != NULL && !ctl_append(&eval->command, err, " --compare %s", ctl_base_name(eval->options.compare)))
+        return false;
+    for (size_t s = 0; s < eval->set_count; s++) {
+        const struct eval_set *set = &eval->sets[s];
+        if (!ctl_append(&eval->command, err, " --out %s%s%s=%s", set->name, set->group != NULL ? ":" : "", set->group != NULL ? set->group : "",
+                        ctl_base_name(set->spec)))
+            return false;
+    }
+    return true;
+}
+
 static bool run_all(struct eval *eval, struct ood_error *err)
 {
     for (size_t i = 0; i < eval->subject_count; i++)
         if (!read_subject(eval, i, err))
             return false;
     if (!evaluate(eval, err))
+        return false;
+    if (eval->options.report != NULL && (!command_text(eval, err) || !eval_report(eval, err)))
         return false;
     if (eval->options.json)
         return eval_json(eval, err);
@@ -331,6 +357,8 @@ static void eval_free(struct eval *eval)
     ood_free(eval->names);
     ood_free(eval->options.out.items);
     ood_evaluation_free(&eval->evaluation);
+    eval_worsts_free(&eval->worsts);
+    ood_free(eval->command.text);
 }
 
 static int run_eval(const struct ctl_command *command, int argc, char **argv)

@@ -1,5 +1,6 @@
 /* What the files of `oodctl eval` and `oodctl calibrate` share. In the order of a run: eval_sets.c reads what --out names, eval_gather.c
- * runs a network over the pictures of a source, eval_fit.c makes the scores that need fit pictures or the last layer, eval.c holds the options and the order of all this, eval_table.c and eval_json.c tell. */
+ * runs a network over the pictures of a source, eval_fit.c makes the scores that need fit pictures or the last layer, eval.c holds the options and the order of all this, eval_table.c, eval_json.c and eval_report.c
+ * (with eval_page.h, eval_charts.c, eval_worst.c) tell. */
 #ifndef OODCTL_EVAL_H
 #define OODCTL_EVAL_H
 
@@ -69,10 +70,21 @@ struct eval_set { char *name, *group; const char *spec; };     /* group: NULL, n
 /* "NAME=SOURCE" or "NAME:GROUP=SOURCE". False: *why says what is wrong with the text. */
 bool eval_set_parse(const char *text, struct eval_set *set, const char **why, struct ood_error *err);
 
+/* ---- the worst judged (eval_worst.c), for the report ---- */
+
+#define EVAL_WORST 24
+
+struct eval_worst { double wrongness, score; char *id; const char *set; size_t class_index; struct ood_bytes jpeg; };
+struct eval_worsts { struct eval_worst accepted[EVAL_WORST], rejected[EVAL_WORST]; size_t accepted_count, rejected_count; };
+
+/* set: NULL for known pictures. Its text must stay. */
+bool eval_worst_see(struct eval_worsts *worsts, const struct eval_seen *seen, const char *set, uint64_t pixels, struct ood_error *err) OOD_MUST_CHECK;
+void eval_worsts_free(struct eval_worsts *worsts);
+
 /* ---- a run ---- */
 
 struct eval_options {
-    const char *in, *only, *exclude, *fit, *fit_only, *fit_exclude, *compare, *convention, *kernels;
+    const char *in, *only, *exclude, *fit, *fit_only, *fit_exclude, *compare, *convention, *kernels, *report;
     struct ctl_texts out;
     bool json;
     size_t threads, seed, resamples, pixels, neighbours;
@@ -99,12 +111,15 @@ struct eval {
     size_t subject_count;
     struct eval_subject subjects[2];         /* the bundle; the one of --compare */
     struct ood_evaluation evaluation;
+    struct eval_worsts worsts;               /* of the bundle, not of --compare's */
+    struct ctl_buffer command;               /* as the report names it, paths cut to their last part */
 };
 
 /* The fit pictures, where there are any, then contenders of them and the last layer (eval_fit.c). */
 bool eval_fit(struct eval *eval, struct eval_subject *subject, bool quiet, struct ood_error *err) OOD_MUST_CHECK;
 
 void eval_table(const struct eval *eval);
+bool eval_report(const struct eval *eval, struct ood_error *err) OOD_MUST_CHECK;    /* eval_report.c: writes options.report */
 bool eval_json(const struct eval *eval, struct ood_error *err) OOD_MUST_CHECK;      /* one line on standard output */
 
 #endif

@@ -180,4 +180,9 @@ void ood_picture_draw_box(struct ood_picture *picture, const double box[4], doub
 /* The pixels as an RGB PNG; freed by ood_bytes_free. */
 bool ood_picture_png(const struct ood_picture *picture, struct ood_bytes *out, struct ood_error *err) OOD_MUST_CHECK;
 
+/* The encoded picture as a JPEG whose longer side is at most `side` (1 … 1024), for reports: upright, smaller pictures as they are.
+ * Errors: those of ood_picture_decode. Freed by ood_bytes_free. */
+bool ood_picture_thumbnail(const void *bytes, size_t size, uint64_t pixel_limit, size_t side, struct ood_bytes *jpeg,
+                           struct ood_error *err) OOD_MUST_CHECK;
+
 #endif
