@@ -102,15 +102,15 @@ void fit_forget(struct fit *fit)
 
 void fit_free(struct fit *fit)
 {
+    ood_decoder_free(fit->decoder);          /* a detector's, which is never measured twice */
+    ood_declaration_clear(&fit->declaration);
+    ood_annotations_free(&fit->annotations);
+    ood_free(fit->name_classes);
     fit_forget(fit);
     ood_bundle_free(fit->bundle);
     ood_model_free(fit->model);
     ood_bytes_free(&fit->onnx);
     ctl_keys_free(fit->only);
-    ood_decoder_free(fit->decoder);
-    ood_declaration_clear(&fit->declaration);
-    ood_annotations_free(&fit->annotations);
-    ood_free(fit->name_classes);
     ood_free(fit->learned);
     ood_free(fit->training);
     ood_free(fit->options.outliers.items);

@@ -58,6 +58,10 @@ static struct ood_decoder *decoder_of(const struct reference_detector *detector,
         d->levels[i].logits.tensor = NULL;
     }
     d->classes = strcmp(detector->preset, "ultraface") == 0 ? 1 : 80;
+    for (size_t i = 0; i < d->map_count; i++) {
+        ood_free(d->maps[i]);
+        d->maps[i] = NULL;
+    }
     d->map_count = 1;
     d->maps[0] = ood_strdup("map", &err);
     size_t n = ood_detector_tensors(d, names);
