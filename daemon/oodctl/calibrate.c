@@ -150,22 +150,15 @@ static void print_judge(const char *title, const struct calibrate *calibrate, co
     printf("%12s%14.2f %%\n", ctl_count(judge->calibration_count, text), accepted(calibrate, judge->threshold));
 }
 
-static double class_threshold(const struct ood_judge *judge, size_t k)
-{
-    if (judge->class_scores[k] == NULL)
-        return judge->threshold;
-    size_t rank = ood_conformal_rank(judge->alpha, judge->class_counts[k]);
-    return rank == 0 ? -INFINITY : judge->class_scores[k][rank - 1];
-}
-
 static void print_classes(const struct ood_bundle *old, const struct ood_bundle *new)
 {
     printf("\n%-28s%12s%10s%12s%10s\n", "class", "old", "of", "new", "of");
     for (size_t k = 0; k < new->classes; k++) {
         char name[64];
         snprintf(name, sizeof name, "%.27s", new->labels[k]);
-        printf("%-28s%12.4f%10zu%12.4f%10zu\n", name, class_threshold(&old->judge, k), old->judge.class_counts[k], class_threshold(&new->judge, k),
-               new->judge.class_counts[k]);
+        size_t of[2];
+        double before = ood_judge_threshold(&old->judge, k, &of[0]), now = ood_judge_threshold(&new->judge, k, &of[1]);
+        printf("%-28s%12.4f%10zu%12.4f%10zu\n", name, before, of[0], now, of[1]);
     }
 }
 

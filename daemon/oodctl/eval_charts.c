@@ -11,14 +11,6 @@
 
 /* ---- histograms ---- */
 
-static int ascending(const void *a, const void *b)
-{
-    double x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return (x > y) - (x < y);
-}
-
 static void count_bins(const double *scores, size_t n, double low, double high, double bins[BINS])
 {
     for (size_t b = 0; b < BINS; b++)
@@ -42,12 +34,10 @@ static void draw_bins(struct page *page, const char *class, const double bins[BI
 static void range_of(const double *scores, size_t n, double *low, double *high, bool *known)
 {
     struct ood_error err = { 0 };
-    double *sorted = ood_new_array(double, n, &err);
+    double *sorted = ood_sorted_copy(scores, n, &err);
     *known = sorted != NULL;
     if (sorted == NULL)
         return;
-    memcpy(sorted, scores, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, ascending);
     *low = sorted[n / 200];
     *high = sorted[n - 1 - n / 200];
     ood_free(sorted);
@@ -125,8 +115,8 @@ bool chart_roc(struct page *page, const char *set, const struct ood_scores *in, 
             continue;
         memcpy(in_sorted, in->of[which[c]], in->count * sizeof *in_sorted);
         memcpy(out_sorted, out->of[which[c]], out->count * sizeof *out_sorted);
-        qsort(in_sorted, in->count, sizeof *in_sorted, ascending);
-        qsort(out_sorted, out->count, sizeof *out_sorted, ascending);
+        ood_sort(in_sorted, in->count);
+        ood_sort(out_sorted, out->count);
         draw_curve(page, c, in_sorted, in->count, out_sorted, out->count);
     }
     if (done) {

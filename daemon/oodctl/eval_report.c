@@ -237,14 +237,6 @@ static bool write_charts(struct page *page, const struct eval *eval, struct ood_
 
 struct tally { size_t known, right, labelled, out, foreign, accepted; };
 
-static double threshold_of(const struct ood_judge *judge, size_t k)
-{
-    if (judge->class_scores == NULL || judge->class_scores[k] == NULL)
-        return judge->threshold;
-    size_t rank = ood_conformal_rank(judge->alpha, judge->class_counts[k]);
-    return rank == 0 ? -INFINITY : judge->class_scores[k][rank - 1];
-}
-
 static bool write_classes(struct page *page, const struct eval *eval, struct ood_error *err)
 {
     const struct eval_subject *subject = &eval->subjects[0];
@@ -275,10 +267,11 @@ static bool write_classes(struct page *page, const struct eval *eval, struct ood
              bundle->judge.per_class ? ", of the predicted class" : ", one for all classes");
     for (size_t k = 0; k < bundle->classes; k++) {
         const struct tally *tally = &tallies[k];
+        size_t calibrated;
+        double threshold = ood_judge_threshold(&bundle->judge, k, &calibrated);
         page_add(page, "<tr><th scope=\"row\">");
         page_text(page, bundle->labels[k]);
-        page_add(page, "</th><td>%.3f</td><td>%zu</td>", threshold_of(&bundle->judge, k),
-                 bundle->judge.class_scores != NULL && bundle->judge.class_scores[k] != NULL ? bundle->judge.class_counts[k] : bundle->judge.calibration_count);
+        page_add(page, "</th><td>%.3f</td><td>%zu</td>", threshold, calibrated);
         if (tally->labelled > 0)
             page_add(page, "<td>%.1f %%</td>", 100 * (double)tally->right / (double)tally->labelled);
         else

@@ -3,35 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/writer.h"
 #include "daemon/oodctl/inspect.h"
-
-/* A member's name, with the comma where one is due. */
-static void name(struct api_writer *w, const char *text)
-{
-    if (w->size > 0 && w->data[w->size - 1] != '{')
-        api_write(w, ",");
-    api_write_string(w, text);
-    api_write(w, ":");
-}
-
-static void text_member(struct api_writer *w, const char *key, const char *value)
-{
-    name(w, key);
-    api_write_string(w, value);
-}
-
-static void size_member(struct api_writer *w, const char *key, size_t value)
-{
-    name(w, key);
-    api_write_size(w, value);
-}
-
-static void number_member(struct api_writer *w, const char *key, double value)
-{
-    name(w, key);
-    api_write_double(w, value);
-}
+#include "daemon/oodctl/json_members.h"
 
 static void bool_member(struct api_writer *w, const char *key, bool value)
 {

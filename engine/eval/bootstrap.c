@@ -289,14 +289,6 @@ out:
 
 /* ---- intervals ---- */
 
-static int by_value(const void *a, const void *b)
-{
-    double x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return (x > y) - (x < y);
-}
-
 static double percentile(const double *sorted, size_t n, double share_below)
 {
     double place = share_below * (double)(n - 1), whole = floor(place);
@@ -308,6 +300,6 @@ struct ood_interval ood_interval_of(double *values, size_t n)
 {
     if (n == 0)
         return (struct ood_interval){ NAN, NAN };
-    qsort(values, n, sizeof *values, by_value);
+    ood_sort(values, n);
     return (struct ood_interval){ percentile(values, n, 0.025), percentile(values, n, 0.975) };
 }

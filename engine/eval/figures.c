@@ -30,24 +30,6 @@ bool ood_convention_parse(const char *name, enum ood_convention *out)
 
 /* ---- sweeps over sorted scores ---- */
 
-static int ascending(const void *a, const void *b)
-{
-    double x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return (x > y) - (x < y);
-}
-
-static double *sorted_copy(const double *scores, size_t count, struct ood_error *err)
-{
-    double *copy = ood_new_array(double, count, err);
-    if (copy == NULL)
-        return NULL;
-    memcpy(copy, scores, count * sizeof *copy);
-    qsort(copy, count, sizeof *copy, ascending);
-    return copy;
-}
-
 /* Scores from the greatest down, the two sides together; *i and *j are how many of each are not yet passed. Passes the next
  * distinct score. */
 static void step_down(const double *in, size_t *i, const double *out, size_t *j)
@@ -128,7 +110,7 @@ static void add(struct ood_ranking *sum, const struct ood_ranking *one)
 /* `in` is sorted; out[m] is not. */
 static bool rank_liu_once(const double *in, size_t n, const double *out, size_t m, struct ood_ranking *result, struct ood_error *err)
 {
-    double *sorted = sorted_copy(out, m, err);
+    double *sorted = ood_sorted_copy(out, m, err);
     bool done = sorted != NULL && ood_rank(in, n, sorted, m, result, err);
     if (done)
         result->fpr95 = fpr_nearest_recall(in, n, sorted, m);
@@ -180,8 +162,8 @@ bool ood_rank_as(enum ood_convention convention, const double *in, size_t n, con
     struct ood_ranking ranking;
     if (!ood_rank(in, n, out, m, &ranking, err))
         return false;
-    double *in_sorted = sorted_copy(in, n, err);
-    double *out_sorted = in_sorted == NULL ? NULL : sorted_copy(out, m, err);
+    double *in_sorted = ood_sorted_copy(in, n, err);
+    double *out_sorted = in_sorted == NULL ? NULL : ood_sorted_copy(out, m, err);
     bool done = out_sorted != NULL;
     if (done && convention == OOD_CONVENTION_LIU)
         done = rank_liu(in_sorted, n, out, m, seed, &ranking, err);

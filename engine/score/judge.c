@@ -179,6 +179,14 @@ void ood_judge_clear(struct ood_judge *judge)
 
 /* ---- judging ---- */
 
+double ood_judge_threshold(const struct ood_judge *judge, size_t class_index, size_t *count)
+{
+    bool own = judge->class_scores != NULL && judge->class_scores[class_index] != NULL;
+    if (count != NULL)
+        *count = own ? judge->class_counts[class_index] : judge->calibration_count;
+    return own ? threshold_of(judge->class_scores[class_index], judge->class_counts[class_index], judge->alpha) : judge->threshold;
+}
+
 double ood_fuse(const struct ood_judge *judge, double energy, double representation_score)
 {
     double e = (energy - judge->energy_mean) / judge->energy_std;

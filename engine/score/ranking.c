@@ -24,13 +24,19 @@ static bool check_scores(const char *name, const double *scores, size_t count, s
     return true;
 }
 
-static double *sorted_copy(const double *scores, size_t count, struct ood_error *err)
+void ood_sort(double *values, size_t n)
 {
-    double *copy = ood_new_array(double, count, err);
+    if (n > 0)
+        qsort(values, n, sizeof *values, ascending);
+}
+
+double *ood_sorted_copy(const double *values, size_t n, struct ood_error *err)
+{
+    double *copy = ood_new_array(double, n, err);
     if (copy == NULL)
         return NULL;
-    memcpy(copy, scores, count * sizeof *copy);
-    qsort(copy, count, sizeof *copy, ascending);
+    memcpy(copy, values, n * sizeof *copy);
+    ood_sort(copy, n);
     return copy;
 }
 
@@ -119,8 +125,8 @@ bool ood_rank(const double *in, size_t n, const double *out, size_t m, struct oo
 {
     if (!check_scores("in-distribution", in, n, err) || !check_scores("outlier", out, m, err))
         return false;
-    double *in_sorted = sorted_copy(in, n, err);
-    double *out_sorted = in_sorted == NULL ? NULL : sorted_copy(out, m, err);
+    double *in_sorted = ood_sorted_copy(in, n, err);
+    double *out_sorted = in_sorted == NULL ? NULL : ood_sorted_copy(out, m, err);
     if (out_sorted != NULL) {
         sweep_down(in_sorted, n, out_sorted, m, result);
         result->auroc = auroc_of(in_sorted, n, out_sorted, m);
@@ -141,7 +147,7 @@ static void fuse_sorted(const struct ood_judge *judge, const double *energy, con
 {
     for (size_t i = 0; i < count; i++)
         scores[i] = ood_fuse(judge, energy[i], representation[i]);
-    qsort(scores, count, sizeof *scores, ascending);
+    ood_sort(scores, count);
 }
 
 bool ood_choose_beta(const double *in_energy, const double *in_representation, size_t n, const double *out_energy,

@@ -35,6 +35,8 @@ struct ood_judge {
  * per-class scores. */
 bool ood_judge_prepare(struct ood_judge *judge, struct ood_error *err) OOD_MUST_CHECK;
 void ood_judge_clear(struct ood_judge *judge);
+/* s_(k) at alpha that pictures of this predicted class are compared with, and how many scores it is of (NULL: not asked). */
+double ood_judge_threshold(const struct ood_judge *judge, size_t class_index, size_t *count);
 
 /* METHOD 2: E, D, class, nearest. logits[K], features[D] as the network gave them. Fills class, probability, energy,
  * representation score and nearest of *verdict. Needs K, D, T, distance and prototypes of the judge only. Not finite, or
@@ -88,6 +90,10 @@ void ood_mean_std(const double *values, size_t n, double *mean, double *std);
 struct ood_ranking { double auroc, fpr95, aupr_in, aupr_out, detection_error; };
 /* n, m >= 1 (else OOD_INVALID); all finite (else OOD_SCORE_NOT_FINITE). O((n + m) log(n + m)). */
 bool ood_rank(const double *in, size_t n, const double *out, size_t m, struct ood_ranking *result, struct ood_error *err) OOD_MUST_CHECK;
+
+/* Ascending, in place; and a sorted copy, freed by ood_free. Of finite numbers. */
+void ood_sort(double *values, size_t n);
+double *ood_sorted_copy(const double *values, size_t n, struct ood_error *err) OOD_MUST_CHECK;
 
 /* ---- METHOD 2: beta from held-out outliers: sets judge->beta by AUROC; its means and deviations must be set ---- */
 bool ood_choose_beta(const double *in_energy, const double *in_representation, size_t n, const double *out_energy,

@@ -179,6 +179,10 @@ static void classes_of_their_own(void **state)
     check_ok(ood_judge_prepare(&judge, &err));      /* again: nothing leaks */
     assert_true(judge.class_scores[0] == NULL && judge.class_scores[1] == NULL);
     assert_int_equal(judge.class_counts[2], 32);
+    size_t of[3];
+    for (size_t k = 0; k < 3; k++)
+        assert_true(ood_judge_threshold(&judge, k, &of[k]) == 1);
+    assert_true(of[0] == 50 && of[1] == 50 && of[2] == 32);
     struct ood_verdict verdict = { 0 };
     /* class 0 and class 1 use all 50: k = 2, threshold 1 */
     check_ok(ood_judge_item(&judge, (float[]){ 0.5f, -90, -90 }, (float[]){ 1 }, &verdict, &err));
