@@ -178,7 +178,7 @@ static void write_reductions(struct page *page, const struct eval *eval)
         else
             page_add(page, "<td>%.1f", 100 * reduction->relative);
         if (isfinite(reduction->relative) && isfinite(reduction->interval.low))
-            page_add(page, "<small>%.1f–%.1f</small>", 100 * reduction->interval.low, 100 * reduction->interval.high);
+            page_add(page, "<small>%.1f to %.1f</small>", 100 * reduction->interval.low, 100 * reduction->interval.high);
         if (isfinite(reduction->relative))
             page_add(page, "</td>");
     }
