@@ -202,15 +202,14 @@ static bool begin(struct ood_loss *loss, const struct ood_loss_batch *batch, siz
     return true;
 }
 
-/* z of the picture, or 0 where it has no direction and no term reads it. */
+/* z of the picture, or 0 where it has no direction: then every cosine is 0. */
 static bool look_at_features(struct ood_loss *loss, const float *features, struct picture *picture, struct ood_error *err)
 {
     for (size_t i = 0; i < loss->dimension; i++)
         loss->direction[i] = (double)features[i];
     picture->length = sqrt(dot(loss->direction, loss->direction, loss->dimension));
-    enum ood_loss_term term = reader(loss, true, picture->in, !picture->in, OOD_TERM_COUNT);
-    if (!isfinite(picture->length) || (picture->length == 0 && term != OOD_TERM_COUNT))
-        return not_finite(term != OOD_TERM_COUNT ? term : OOD_TERM_REPRESENTATION, picture, err, "features of length", picture->length);
+    if (!isfinite(picture->length))
+        return not_finite(reader(loss, true, picture->in, !picture->in, OOD_TERM_REPRESENTATION), picture, err, "features of length", picture->length);
     for (size_t i = 0; picture->length > 0 && i < loss->dimension; i++)
         loss->direction[i] /= picture->length;
     return true;
@@ -364,7 +363,7 @@ static void carry_back(struct ood_loss *loss, const struct picture *picture, dou
         add_scaled(loss->direction_gradient, slope, loss->unit + k * dimension, dimension);
         add_scaled(loss->unit_gradient + k * dimension, slope, loss->direction, dimension);
     }
-    if (!any)
+    if (!any || picture->length == 0)        /* no direction, no gradient */
         return;
     double along = dot(loss->direction, loss->direction_gradient, dimension);
     for (size_t i = 0; i < dimension; i++)
@@ -376,7 +375,7 @@ static bool add_picture(struct pass *pass, const struct picture *picture, struct
     struct ood_loss *loss = pass->loss;
     bool out = !picture->in;
     double *logit_gradient = loss->logit_gradient + picture->index * loss->classes;
-    double reach = 1 / fmin(picture->length, pass->shortest);
+    double reach = 1 / (picture->length > 0 ? fmin(picture->length, pass->shortest) : pass->shortest);
     memset(loss->cosine_gradient, 0, loss->classes * sizeof(double));
     if (!add_logit_terms(pass, picture, logit_gradient, err) || !add_energy_terms(pass, picture, reach, logit_gradient, err)
         || (pass->batch->prototypes != NULL && !add_cosine_terms(pass, picture, reach, err)))

@@ -105,8 +105,8 @@ struct ood_loss_terms {
     size_t correct, nearest_correct;         /* of the part in: argmax f = y, arg min d = y (ties: the lower index) */
 };
 
-/* A label out of range: OOD_INVALID. What is not finite or has no direction (NaN logits, features or a prototype of length 0 where a term needs
- * them, a gradient beyond float32) is OOD_SCORE_NOT_FINITE, "the energy term is not finite: picture 3 (an outlier): …". On failure neither
+/* A picture whose features are all 0 has d_k = 1 for every class and no gradient by them (ours: one such picture ends no run). A label out of
+ * range: OOD_INVALID. What is not finite or has no direction (NaN logits or features, a prototype of length 0, a gradient beyond float32) is OOD_SCORE_NOT_FINITE, "the energy term is not finite: picture 3 (an outlier): …". On failure neither
  * gradients nor terms are written. */
 bool ood_loss(struct ood_loss *loss, const struct ood_loss_batch *batch, const struct ood_loss_gradients *gradients, struct ood_loss_terms *terms,
               struct ood_error *err) OOD_MUST_CHECK;
