@@ -29,7 +29,13 @@ typedef float vec_unaligned __attribute__((vector_size(VECTOR * 4), aligned(4), 
 typedef unsigned vec_bits __attribute__((vector_size(VECTOR * 4)));
 
 #define INLINE static inline __attribute__((always_inline, unused))
-#if defined(__clang__)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNROLL                               /* checks on every access of an unrolled tile take clang minutes to compile */
+#endif
+#endif
+#if defined(UNROLL)
+#elif defined(__clang__)
 #define UNROLL _Pragma("unroll")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
