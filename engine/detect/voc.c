@@ -27,10 +27,19 @@ struct reading {
     size_t count, capacity;
 };
 
+static unsigned long line_of(XML_Parser parser)
+{
+#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 9          /* where the other is deprecated */
+    return (unsigned long)XML_GetCurrentLineNumber64(parser);
+#else
+    return (unsigned long)XML_GetCurrentLineNumber(parser);
+#endif
+}
+
 static void fail(struct reading *reading, const char *why)
 {
     if (!reading->failed && why != NULL)
-        ood_fail(reading->err, OOD_INVALID, "line %lu: %s", (unsigned long)XML_GetCurrentLineNumber(reading->parser), why);
+        ood_fail(reading->err, OOD_INVALID, "line %lu: %s", line_of(reading->parser), why);
     reading->failed = true;
     XML_StopParser(reading->parser, XML_FALSE);
 }
@@ -162,7 +171,6 @@ bool ood_annotations_voc(const struct ood_bytes *xml, struct ood_annotations *ou
         ood_fail(err, OOD_OUT_OF_MEMORY, "out of memory");
         goto out;
     }
-    XML_SetHashSalt(reading->parser, 1);     /* nothing is taken from the clock; names here are few */
     XML_SetUserData(reading->parser, reading);
     XML_SetElementHandler(reading->parser, on_start, on_end);
     XML_SetCharacterDataHandler(reading->parser, on_text);
@@ -172,7 +180,7 @@ bool ood_annotations_voc(const struct ood_bytes *xml, struct ood_annotations *ou
     if (reading->failed)
         goto out;
     if (status != XML_STATUS_OK)
-        ood_fail(err, OOD_INVALID, "line %lu: %s", (unsigned long)XML_GetCurrentLineNumber(reading->parser),
+        ood_fail(err, OOD_INVALID, "line %lu: %s", line_of(reading->parser),
                  xml->size > OOD_ANNOTATION_XML_BYTES ? "larger than 16 MiB" : XML_ErrorString(XML_GetErrorCode(reading->parser)));
     else
         done = keep(reading);
