@@ -45,20 +45,7 @@ static void *state_new(void *context, struct ood_error *err)
 static bool fill(void *context, struct ctl_job *job, struct ood_error *err)
 {
     struct run *run = context;
-    while (job->count < BATCH) {
-        struct ctl_picture *picture = &job->pictures[job->count];
-        bool end = false;
-        if (!ctl_source_next(run->source, picture, &end, err))
-            return false;
-        if (end)
-            break;
-        if (run->exclude != NULL && ctl_keys_take(run->exclude, picture->id)) {
-            run->counts.excluded++;
-            ctl_picture_free(picture);
-        } else
-            job->count++;
-    }
-    return true;
+    return ctl_source_fill(run->source, run->exclude, job->pictures, BATCH, &job->count, &run->counts.excluded, err);
 }
 
 static bool work(void *context, void *argument, struct ctl_job *job)

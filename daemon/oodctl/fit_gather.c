@@ -33,13 +33,7 @@ static void state_free(void *state)
 static bool fill(void *context, struct ctl_job *job, struct ood_error *err)
 {
     struct gathering *gathering = context;
-    for (bool end = false; job->count < FIT_BATCH; job->count++) {
-        if (!ctl_source_next(gathering->source, &job->pictures[job->count], &end, err))
-            return false;
-        if (end)
-            break;
-    }
-    return true;
+    return ctl_source_fill(gathering->source, NULL, job->pictures, FIT_BATCH, &job->count, NULL, err);
 }
 
 static bool work(void *context, void *state, struct ctl_job *job)

@@ -68,13 +68,7 @@ static void *looker_new(void *context, struct ood_error *err)
 static bool fill(void *context, struct ctl_job *job, struct ood_error *err)
 {
     struct pass *pass = context;
-    for (bool end = false; job->count < BATCH; job->count++) {
-        if (!ctl_source_next(pass->source, &job->pictures[job->count], &end, err))
-            return false;
-        if (end)
-            break;
-    }
-    return true;
+    return ctl_source_fill(pass->source, NULL, job->pictures, BATCH, &job->count, NULL, err);
 }
 
 static bool look(const struct pass *pass, struct looker *looker, const struct ood_item *item, struct sighting *out, struct ood_error *err)

@@ -225,6 +225,26 @@ bool ctl_source_next(struct ctl_source *source, struct ctl_picture *picture, boo
     }
 }
 
+bool ctl_source_fill(struct ctl_source *source, struct ctl_keys *exclude, struct ctl_picture *pictures, size_t most, size_t *count,
+                     size_t *excluded, struct ood_error *err)
+{
+    for (bool end = false; *count < most;) {
+        struct ctl_picture *picture = &pictures[*count];
+        if (!ctl_source_next(source, picture, &end, err))
+            return false;
+        if (end)
+            break;
+        if (exclude == NULL || !ctl_keys_take(exclude, picture->id)) {
+            ++*count;
+            continue;
+        }
+        ctl_picture_free(picture);
+        if (excluded != NULL)
+            ++*excluded;
+    }
+    return true;
+}
+
 size_t ctl_source_total(const struct ctl_source *source)
 {
     return source->only != NULL ? ctl_keys_count(source->only) : source->shards ? 0 : source->count;

@@ -46,6 +46,10 @@ struct ctl_source;
 /* only: NULL, or the ids to take (borrowed until close). Errors begin with the source's name. */
 struct ctl_source *ctl_source_open(const char *spec, struct ctl_keys *only, struct ood_error *err) OOD_MUST_CHECK;
 bool ctl_source_next(struct ctl_source *source, struct ctl_picture *picture, bool *end, struct ood_error *err) OOD_MUST_CHECK;
+/* Pictures into pictures[*count …] until there are `most` or the source ends; those whose ids are in `exclude` (NULL: none are) are passed over and
+ * counted in *excluded (NULL: not wanted). */
+bool ctl_source_fill(struct ctl_source *source, struct ctl_keys *exclude, struct ctl_picture *pictures, size_t most, size_t *count,
+                     size_t *excluded, struct ood_error *err) OOD_MUST_CHECK;
 size_t ctl_source_total(const struct ctl_source *source);      /* pictures, where known at once; else 0 */
 size_t ctl_source_skipped(const struct ctl_source *source);    /* files that are no pictures, so far */
 void ctl_source_close(struct ctl_source *source);

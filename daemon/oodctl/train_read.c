@@ -29,19 +29,7 @@ static void state_free(void *state)
 static bool fill(void *context, struct ctl_job *job, struct ood_error *err)
 {
     struct reading *reading = context;
-    while (job->count < BATCH) {
-        struct ctl_picture *picture = &job->pictures[job->count];
-        bool end = false;
-        if (!ctl_source_next(reading->source, picture, &end, err))
-            return false;
-        if (end)
-            break;
-        if (reading->exclude != NULL && ctl_keys_take(reading->exclude, picture->id))
-            ctl_picture_free(picture);
-        else
-            job->count++;
-    }
-    return true;
+    return ctl_source_fill(reading->source, reading->exclude, job->pictures, BATCH, &job->count, NULL, err);
 }
 
 /* The crew's "logits" are the pixels here. */

@@ -7,7 +7,7 @@
 #include "ops/posts_internal.h"
 
 /* What is shared by the slices, [channels] floats each, padded to a cache line: of the forward pass, then of the backward pass. */
-enum { MEAN, INVERSE, SCALE, SHIFT, A, B, C, ARRAYS };
+enum { MEAN, INVERSE, SCALE, SHIFT, B, C, ARRAYS };
 
 struct norm {
     const struct ood_kernels *kernels;
@@ -193,7 +193,6 @@ static void run_coefficients(const void *state, void *const *memory)
             product += sums[n->padded + c];
         }
         const double scale = (double)shared[SCALE * n->padded + c], inverse = (double)shared[INVERSE * n->padded + c];
-        shared[A * n->padded + c] = (float)scale;
         shared[B * n->padded + c] = total > 0 ? (float)(-scale * inverse * inverse * product / total) : 0;
         shared[C * n->padded + c] = total > 0 ? (float)(-scale * sum / total) : 0;
     }

@@ -55,20 +55,6 @@ static bool concat_shape(struct ood_graph *graph, const struct ood_node *node, s
     return ood_graph_set_output(graph, node, 0, first->type, &shape, err);
 }
 
-/* The move of one input, `start` of its elements along the axis being there already. */
-static struct ood_move concat_move(const struct ood_shape *input, const struct ood_shape *output, enum ood_layout layout,
-                                   size_t axis, size_t start, size_t size)
-{
-    struct ood_move move = { .rank = input->rank, .size = size };
-    ood_move_strides(input, layout, move.from);
-    ood_move_strides(output, layout, move.to);
-    for (size_t i = 0; i < move.rank; i++)
-        move.dims[i] = (size_t)input->dims[i];
-    move.to_start = start * move.to[axis];
-    ood_move_simplify(&move);
-    return move;
-}
-
 static struct ood_tensor *concat_evaluate(const struct ood_graph *graph, const struct ood_node *node,
                                           const struct ood_tensor *const *inputs, struct ood_error *err)
 {
@@ -79,8 +65,8 @@ static struct ood_tensor *concat_evaluate(const struct ood_graph *graph, const s
     struct ood_tensor *output = ood_tensor_new(value->type, &value->shape, err);
     for (size_t i = 0; output != NULL && i < node->input_count; i++) {
         if (inputs[i]->count > 0) {
-            const struct ood_move move = concat_move(&inputs[i]->shape, &output->shape, OOD_PLAIN, axis, start,
-                                                     ood_type_size(output->type));
+            const struct ood_move move = ood_move_part(&output->shape, &inputs[i]->shape, OOD_PLAIN, axis, start, true,
+                                                       ood_type_size(output->type));
             ood_move_run(&move, inputs[i]->data, output->data);
         }
         start += (size_t)inputs[i]->shape.dims[axis];
@@ -125,7 +111,7 @@ static bool concat_lower(struct ood_builder *builder, const struct ood_node *nod
         const struct ood_shape input = ood_builder_shape(builder, node->inputs[i]);
         if (!ood_builder_input(builder, node->inputs[i], layout, &operands[concat.count + 1], err))
             return false;
-        concat.moves[concat.count++] = concat_move(&input, &output, layout, axis, start, size);
+        concat.moves[concat.count++] = ood_move_part(&output, &input, layout, axis, start, true, size);
         start += (size_t)input.dims[axis];
         if (concat.count < CONCAT_INPUTS && i + 1 < node->input_count)
             continue;
@@ -148,12 +134,7 @@ static bool concat_backward(struct ood_tape *tape, const struct ood_node *node, 
         return false;
     for (size_t i = 0; i < node->input_count; i++) {
         const struct ood_shape input = ood_builder_shape(builder, node->inputs[i]);
-        struct ood_move move = { .rank = input.rank };
-        ood_move_strides(&output, OOD_NHWC, move.from);
-        ood_move_strides(&input, OOD_NHWC, move.to);
-        for (size_t k = 0; k < move.rank; k++)
-            move.dims[k] = (size_t)input.dims[k];
-        move.from_start = start * move.from[axis];
+        const struct ood_move move = ood_move_part(&output, &input, OOD_NHWC, axis, start, false, sizeof(float));
         if (!ood_move_gradient(tape, node, node->inputs[i], node->outputs[0], move, false, err))
             return false;
         start += (size_t)input.dims[axis];

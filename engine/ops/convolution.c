@@ -99,37 +99,7 @@ static bool lower_direct(struct ood_builder *builder, const struct ood_convoluti
     return ood_builder_convolution_direct(builder, spec, err);
 }
 
-static bool conv_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
-{
-    const struct ood_graph *graph = ood_builder_graph(builder);
-    const struct ood_tensor *weights = ood_node_input(graph, node, 1)->constant;
-    struct ood_shape x = ood_builder_shape(builder, node->inputs[0]);
-    int64_t out[2];
-    struct ood_convolution_spec spec = {
-        .node = node, .batch = (size_t)x.dims[0], .channels = (size_t)x.dims[1], .height = (size_t)x.dims[2], .width = (size_t)x.dims[3],
-        .out_channels = (size_t)weights->shape.dims[0], .groups = (size_t)ood_node_int(node, "group", 1), .weights = weights
-    };
-    struct ood_operand sum = { OOD_NONE, NULL };
-    struct ood_posts posts;
-    float *made;
-    ood_posts_read(node, &posts);
-    if (!ood_window_read(node, &weights->shape.dims[2], &spec.window, err) ||
-        !ood_window_output(node, &spec.window, &x.dims[2], out, err) ||
-        !ood_builder_input(builder, node->inputs[0], OOD_NHWC, &spec.source, err) ||
-        !place_destination(builder, node, &posts, spec.source, &sum, &spec.destination, err) ||
-        !whole_bias(builder, node, spec.out_channels, &spec.bias, &made, err))
-        return false;
-    spec.out_height = (size_t)out[0];
-    spec.out_width = (size_t)out[1];
-    bool done = ood_winograd_serves(builder, &spec) ? ood_winograd_lower(builder, &spec, &posts, sum, err)
-                                                    : lower_direct(builder, &spec, &posts, sum, err);
-    done = done && ood_posts_sums(builder, node, &posts, 1, spec.destination, OOD_NHWC, err);
-    ood_free(made);
-    return done;
-}
-
-/* ---- training ---- */
-
+/* Shapes, window and weights; memory is still to be placed. */
 static bool fill_spec(struct ood_builder *builder, const struct ood_node *node, struct ood_convolution_spec *spec, struct ood_error *err)
 {
     const struct ood_tensor *weights = ood_node_input(ood_builder_graph(builder), node, 1)->constant;
@@ -145,6 +115,26 @@ static bool fill_spec(struct ood_builder *builder, const struct ood_node *node, 
     spec->out_width = (size_t)out[1];
     return true;
 }
+
+static bool conv_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
+{
+    struct ood_convolution_spec spec;
+    struct ood_operand sum = { OOD_NONE, NULL };
+    struct ood_posts posts;
+    float *made;
+    ood_posts_read(node, &posts);
+    if (!fill_spec(builder, node, &spec, err) || !ood_builder_input(builder, node->inputs[0], OOD_NHWC, &spec.source, err) ||
+        !place_destination(builder, node, &posts, spec.source, &sum, &spec.destination, err) ||
+        !whole_bias(builder, node, spec.out_channels, &spec.bias, &made, err))
+        return false;
+    bool done = ood_winograd_serves(builder, &spec) ? ood_winograd_lower(builder, &spec, &posts, sum, err)
+                                                    : lower_direct(builder, &spec, &posts, sum, err);
+    done = done && ood_posts_sums(builder, node, &posts, 1, spec.destination, OOD_NHWC, err);
+    ood_free(made);
+    return done;
+}
+
+/* ---- training ---- */
 
 /* The kernel's gradients know no groups. */
 static bool trains_by_winograd(const struct ood_builder *builder, const struct ood_convolution_spec *spec)

@@ -98,3 +98,19 @@ void ood_move_run(const struct ood_move *move, const void *from, void *to)
             return;
     }
 }
+
+struct ood_move ood_move_part(const struct ood_shape *whole, const struct ood_shape *part, enum ood_layout layout, size_t axis, size_t start,
+                              bool into, size_t size)
+{
+    struct ood_move move = { .rank = part->rank, .size = size };
+    ood_move_strides(part, layout, into ? move.from : move.to);
+    ood_move_strides(whole, layout, into ? move.to : move.from);
+    for (size_t i = 0; i < move.rank; i++)
+        move.dims[i] = (size_t)part->dims[i];
+    if (into)
+        move.to_start = start * move.to[axis];
+    else
+        move.from_start = start * move.from[axis];
+    ood_move_simplify(&move);
+    return move;
+}

@@ -28,4 +28,8 @@ bool ood_move_is_copy(const struct ood_move *move);
 
 void ood_move_run(const struct ood_move *move, const void *from, void *to);
 
+/* A part of a value along an axis, beginning at element `start` of it: out of the whole, or into it. Both lie in `layout`; size: bytes of an element. */
+struct ood_move ood_move_part(const struct ood_shape *whole, const struct ood_shape *part, enum ood_layout layout, size_t axis, size_t start,
+                              bool into, size_t size);
+
 #endif

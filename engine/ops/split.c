@@ -48,20 +48,6 @@ static bool check_sizes(const struct ood_node *node, const int64_t *sizes, size_
     return true;
 }
 
-/* Part `start` … of the axis, out of x into y. */
-static struct ood_move part_of(const struct ood_shape *x, const struct ood_shape *y, enum ood_layout layout, size_t axis, size_t start,
-                               size_t size)
-{
-    struct ood_move move = { .rank = x->rank, .size = size };
-    ood_move_strides(x, layout, move.from);
-    ood_move_strides(y, layout, move.to);
-    for (size_t i = 0; i < move.rank; i++)
-        move.dims[i] = (size_t)y->dims[i];
-    move.from_start = start * move.from[axis];
-    ood_move_simplify(&move);
-    return move;
-}
-
 /* The whole is known at load: so are the parts. */
 static bool set_known(struct ood_graph *graph, const struct ood_node *node, size_t output, const struct ood_tensor *x,
                       const struct ood_shape *shape, size_t axis, size_t start, struct ood_error *err)
@@ -69,7 +55,7 @@ static bool set_known(struct ood_graph *graph, const struct ood_node *node, size
     struct ood_tensor *part = ood_tensor_new(x->type, shape, err);
     if (part == NULL)
         return false;
-    const struct ood_move move = part_of(&x->shape, shape, OOD_PLAIN, axis, start, ood_type_size(x->type));
+    const struct ood_move move = ood_move_part(&x->shape, shape, OOD_PLAIN, axis, start, false, ood_type_size(x->type));
     if (part->count > 0)
         ood_move_run(&move, x->data, part->data);
     return ood_graph_set_constant(graph, node->outputs[output], part, err);
@@ -120,7 +106,7 @@ static bool split_lower(struct ood_builder *builder, const struct ood_node *node
         struct ood_operand operands[2];
         if (node->outputs[i] != OOD_NONE && graph->values[node->outputs[i]].uses > 0) {
             const struct ood_shape y = ood_builder_shape(builder, node->outputs[i]);
-            const struct ood_move move = part_of(&x, &y, layout, axis, start, size);
+            const struct ood_move move = ood_move_part(&x, &y, layout, axis, start, false, size);
             if (!ood_builder_input(builder, node->inputs[0], layout, &operands[0], err) ||
                 !ood_builder_output(builder, node->outputs[i], layout, &operands[1], err) ||
                 !ood_builder_step(builder, &(struct ood_step_spec){ .node = node, .kernel = "own:split", .run = split_run,

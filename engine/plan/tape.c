@@ -28,7 +28,7 @@ static bool slice_memory(struct ood_tape *tape, size_t bytes, bool lasting, stru
     return true;
 }
 
-bool ood_tape_kept(const struct ood_tape *tape, const struct ood_node *node, const char *key, struct ood_operand *out)
+static bool find_kept(const struct ood_tape *tape, const struct ood_node *node, const char *key, struct ood_operand *out)
 {
     for (size_t i = 0; i < tape->kept_count; i++)
         if (tape->kept[i].node == node && strcmp(tape->kept[i].key, key) == 0) {
@@ -46,11 +46,6 @@ static bool remember(struct ood_tape *tape, const struct ood_node *node, const c
     return true;
 }
 
-bool ood_tape_keep(struct ood_tape *tape, const struct ood_node *node, const char *key, size_t bytes, struct ood_operand *out, struct ood_error *err)
-{
-    return slice_memory(tape, bytes, false, out, err) && remember(tape, node, key, *out, err);
-}
-
 static void *shared_memory(struct ood_tape *tape, size_t bytes, struct ood_error *err)
 {
     if (!ood_grow(&tape->shared, &tape->shared_capacity, tape->shared_count + 1, sizeof *tape->shared, err))
@@ -65,7 +60,7 @@ static void *shared_memory(struct ood_tape *tape, size_t bytes, struct ood_error
 
 bool ood_tape_shared(struct ood_tape *tape, const struct ood_node *node, const char *key, size_t bytes, struct ood_operand *out, struct ood_error *err)
 {
-    if (key != NULL && ood_tape_kept(tape, node, key, out))
+    if (key != NULL && find_kept(tape, node, key, out))
         return true;
     void *memory = shared_memory(tape, bytes, err);
     if (memory == NULL)
@@ -472,7 +467,6 @@ struct ood_tape *ood_tape_new(const struct ood_bytes *onnx, const struct ood_tap
                                                .features = options->features };
     tape->slice_in = options->slice_in;
     tape->statistics = options->statistics;
-    tape->precision = options->precision;
     tape->momentum = options->momentum;
     tape->slices.count = options->slices;
     tape->model = ood_model_for_training(onnx, &reading, &tape->initialiser, err);

@@ -20,8 +20,6 @@ enum ood_statistics {
     OOD_STATISTICS_FROZEN,                   /* the running ones, which stay as they are */
 };
 
-enum ood_precision { OOD_PRECISION_FLOAT32, OOD_PRECISION_BFLOAT16 };
-
 /* ---- asking ---- */
 
 struct ood_builder *ood_tape_builder(struct ood_tape *tape);
@@ -73,13 +71,8 @@ bool ood_tape_gradient_add(struct ood_tape *tape, const struct ood_node *node, u
 
 /* ---- memory and steps ---- */
 
-/* A slice's memory that train() leaves for backward() of the same node, by a key. */
-bool ood_tape_keep(struct ood_tape *tape, const struct ood_node *node, const char *key, size_t bytes, struct ood_operand *out, struct ood_error *err) OOD_MUST_CHECK;
 /* Zeroed memory of all slices; with a key, the same again for the same node. */
 bool ood_tape_shared(struct ood_tape *tape, const struct ood_node *node, const char *key, size_t bytes, struct ood_operand *out, struct ood_error *err) OOD_MUST_CHECK;
-
-/* What was kept or shared under a key; false if nothing was. */
-bool ood_tape_kept(const struct ood_tape *tape, const struct ood_node *node, const char *key, struct ood_operand *out);
 
 /* A step that runs once, when all slices have come here. Its memory of slices is slice 0's. */
 bool ood_tape_once(struct ood_tape *tape, const struct ood_step_spec *spec, struct ood_error *err) OOD_MUST_CHECK;

@@ -27,7 +27,6 @@ struct ood_tape {
     struct ood_builder builder;
     size_t slice_in;
     enum ood_statistics statistics;
-    enum ood_precision precision;
     double momentum;
     struct ood_slices slices;
 

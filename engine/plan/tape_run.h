@@ -10,7 +10,6 @@ struct ood_tape_options {
     const char *logits, *features;           /* taps; NULL: the defaults */
     size_t slices, slice_pictures, slice_in; /* of slice_pictures the first slice_in are in-distribution */
     enum ood_statistics statistics;
-    enum ood_precision precision;
     double momentum;                         /* of running statistics */
 };
 

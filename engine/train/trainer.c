@@ -73,7 +73,7 @@ struct ood_trainer *ood_trainer_new(const struct ood_bytes *onnx, const struct o
     const struct ood_tape_options compiling = {
         .operators = options->operators, .input_shape = options->input_shape, .logits = options->logits, .features = options->features,
         .slices = slices, .slice_pictures = (options->in + options->out) / slices, .slice_in = options->in / slices,
-        .statistics = options->statistics, .precision = options->precision,
+        .statistics = options->statistics,
         .momentum = options->statistics_momentum == 0 ? 0.1 : options->statistics_momentum
     };
     t->in = options->in;

@@ -18,6 +18,8 @@
 
 struct ood_trainer;
 
+enum ood_precision { OOD_PRECISION_FLOAT32, OOD_PRECISION_BFLOAT16 };
+
 struct ood_trainer_options {
     const struct ood_op *const *operators;   /* ops/ops.h: ood_op_table */
     struct ood_shape input_shape;            /* see ood_graph_options; rank 0: as the file says */
@@ -27,7 +29,7 @@ struct ood_trainer_options {
     size_t threads;                          /* 0: 1; the caller's thread is one of them. More than slices are not used */
     enum ood_statistics statistics;
     double statistics_momentum;              /* of the running ones: running += momentum (batch - running); 0: 0.1 */
-    enum ood_precision precision;            /* of the convolutions' products; BFLOAT16 is refused where the CPU has none */
+    enum ood_precision precision;            /* of the convolutions' products; BFLOAT16 is refused: it is not faster here */
 };
 
 /* Reads and compiles; onnx is not needed afterwards. An operator without a backward pass is refused by name (OOD_UNSUPPORTED), as is a parameter

@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "plan/dnnl.h"
-#include "base/number.h"
 #include "kernel/winograd.h"
+#include "tests/bench/layer_options.h"
 
 struct layer { size_t in, out, size, count; };
 
@@ -214,17 +214,8 @@ int main(int argc, char **argv)
     size_t batch = 1;
     double seconds = 1;
     const char *only = "";
-    for (int i = 1; i < argc; i += 2) {
-        bool good = i + 1 == argc                     ? false
-                    : strcmp(argv[i], "--batch") == 0   ? ood_parse_size(argv[i + 1], &batch) && batch > 0 && batch <= 128
-                    : strcmp(argv[i], "--seconds") == 0 ? ood_parse_double(argv[i + 1], &seconds)
-                    : strcmp(argv[i], "--only") == 0    ? (only = argv[i + 1], true)
-                                                        : false;
-        if (!good) {
-            fprintf(stderr, "usage: winograd [--batch B] [--seconds S] [--only CASE]\n");
-            return 2;
-        }
-    }
+    if (!layer_options("winograd", argc, argv, &batch, &seconds, &only))
+        return 2;
     omp_set_num_threads(1);
     dnnl_engine_t engine;
     dnnl_stream_t stream;
