@@ -26,7 +26,7 @@ static bool ask_network(const struct fit *fit, struct ood_preprocess *found, boo
 {
     char text[OOD_SHAPE_TEXT];
     struct ood_error reading = { 0 };
-    struct ood_graph_options options = { .operators = ood_op_table };
+    struct ood_graph_options options = { .operators = ood_op_table, .one_if_needed = true };
     struct ood_graph *graph = ood_graph_read(&fit->onnx, &options, &reading);
     *known = graph != NULL;
     if (graph == NULL) {                     /* an open size is settled by --width and --height; all else is told again then */
@@ -153,7 +153,7 @@ static bool settle_preprocess(struct fit *fit, struct ood_error *err)
 struct ood_model *fit_compile(const struct fit *fit, enum ood_convolution convolution, struct ood_error *err)
 {
     struct ood_model_options options = {
-        .operators = ood_op_table, .input_shape = ood_preprocess_shape(&fit->preprocess), .batch = FIT_BATCH,
+        .one_if_needed = true, .operators = ood_op_table, .input_shape = ood_preprocess_shape(&fit->preprocess), .batch = FIT_BATCH,
         .logits = fit->options.logits, .features = fit->options.features, .convolution = convolution,
     };
     return ood_model_new(&fit->onnx, &options, err);

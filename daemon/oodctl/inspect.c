@@ -32,7 +32,7 @@ static int by_count(const void *a, const void *b)
 
 static bool read_file(struct inspection *in, struct ood_error *err)
 {
-    struct ood_graph_options reading = { .operators = ood_op_table, .input_shape = in->network.input_shape };
+    struct ood_graph_options reading = { .operators = ood_op_table, .input_shape = in->network.input_shape, .one_if_needed = true };
     struct ood_graph *graph = in->graph = ood_graph_read(in->network.onnx, &reading, err);
     if (graph == NULL)
         return ood_error_prefix(err, "%s", in->network.model_path);

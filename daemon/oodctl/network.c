@@ -68,7 +68,7 @@ struct ood_model *ctl_network_compile(const struct ctl_network *network, size_t 
 {
     const struct ood_bundle *bundle = network->bundle;
     struct ood_model_options options = {
-        .operators = ood_op_table, .input_shape = network->input_shape, .batch = batch, .one_plan = !up_to,
+        .one_if_needed = true, .operators = ood_op_table, .input_shape = network->input_shape, .batch = batch, .one_plan = !up_to,
         .convolution = convolution == OOD_CONVOLUTION_AUTO && bundle != NULL ? bundle->convolution : convolution,
         .logits = bundle != NULL ? bundle->logits_tap : NULL, .features = bundle != NULL ? bundle->features_tap : NULL,
     };

@@ -83,7 +83,7 @@ static bool find(const struct ood_graph *graph, struct ood_taps taps, struct ood
 
 bool ood_last_layer_find(const struct ood_bundle *bundle, struct ood_last_layer *out, struct ood_error *err)
 {
-    const struct ood_graph_options options = { .operators = ood_op_table, .input_shape = ood_preprocess_shape(&bundle->input) };
+    const struct ood_graph_options options = { .operators = ood_op_table, .input_shape = ood_preprocess_shape(&bundle->input), .one_if_needed = true };
     struct ood_last_layer layer = { .classes = bundle->classes, .dimension = bundle->judge.dimension };
     struct ood_taps taps;
     struct ood_graph *graph = ood_graph_read(&bundle->onnx, &options, err);

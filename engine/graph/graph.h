@@ -69,7 +69,7 @@ struct ood_graph {
     size_t input_count, output_count;
     int opset;
     const char *producer;                    /* "pytorch 1.13.0" */
-    int64_t fixed_batch;                     /* the first dimension of the first input where the file fixes it; 0: free */
+    int64_t fixed_batch;                     /* the first dimension of the first input where the file, or one_if_needed, fixes it; 0: free */
     struct ood_pool pool;                    /* names, lists, attributes */
     struct ood_tensor **tensors;             /* every tensor the graph owns */
     size_t tensor_count, tensor_capacity;
@@ -83,6 +83,8 @@ struct ood_graph_options {
     struct ood_shape input_shape;
     /* Bind the batch instead of leaving it free (`verify` on models whose shape arithmetic allows just one); 0: free. */
     int64_t batch;
+    /* Where shape arithmetic allows no free batch, bind it to 1, as if the file fixed it: pictures then go one by one. */
+    bool one_if_needed;
 };
 
 #define OOD_MODEL_BYTES_MOST ((size_t)1 << 31)

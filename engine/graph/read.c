@@ -309,6 +309,37 @@ static bool read_model(struct ood_graph *graph, const Onnx__ModelProto *model,
     return ood_graph_infer(graph, evaluation_budget(size), err);
 }
 
+static struct ood_graph *read_once(const Onnx__ModelProto *model, const struct ood_graph_options *options, size_t size,
+                                   struct ood_error *err)
+{
+    struct ood_graph *graph = ood_new(struct ood_graph, err);
+    if (graph != NULL && !read_model(graph, model, options, size, err)) {
+        ood_graph_free(graph);
+        return NULL;
+    }
+    return graph;
+}
+
+/* As asked; then, if that may help, for a batch of one, whose failure is the one told: what is wrong is not the batch. */
+static struct ood_graph *read_twice(const Onnx__ModelProto *model, const struct ood_graph_options *options, size_t size,
+                                    struct ood_error *err)
+{
+    struct ood_error first = { 0 };
+    struct ood_graph *graph = read_once(model, options, size, &first);
+    if (graph != NULL)
+        return graph;
+    if (!options->one_if_needed || options->batch > 0 || (first.code != OOD_UNSUPPORTED && first.code != OOD_INVALID)) {
+        *err = first;
+        return NULL;
+    }
+    struct ood_graph_options bound = *options;
+    bound.batch = 1;
+    graph = read_once(model, &bound, size, err);
+    if (graph != NULL)
+        graph->fixed_batch = 1;
+    return graph;
+}
+
 struct ood_graph *ood_graph_read(const struct ood_bytes *bytes, const struct ood_graph_options *options,
                                  struct ood_error *err)
 {
@@ -320,11 +351,7 @@ struct ood_graph *ood_graph_read(const struct ood_bytes *bytes, const struct ood
     }
     ProtobufCMessage *message = ood_onnx_unpack(&onnx__model_proto__descriptor, bytes, &pool, err);
     if (message != NULL)
-        graph = ood_new(struct ood_graph, err);
-    if (graph != NULL && !read_model(graph, (const Onnx__ModelProto *)message, options, bytes->size, err)) {
-        ood_graph_free(graph);
-        graph = NULL;
-    }
+        graph = read_twice((const Onnx__ModelProto *)message, options, bytes->size, err);
     ood_pool_free(&pool);
     return graph;
 }

@@ -291,7 +291,7 @@ static bool compile(struct ood_model *model, const struct ood_bytes *onnx, const
                     struct ood_error *err)
 {
     struct ood_graph_options reading = { .operators = options->operators, .input_shape = options->input_shape,
-                                         .batch = options->only_batch };
+                                         .batch = options->only_batch, .one_if_needed = options->one_if_needed };
     model->graph = ood_graph_read(onnx, &reading, err);
     if (model->graph == NULL)
         return false;

@@ -18,6 +18,7 @@ struct ood_model_options {
     size_t batch;                            /* the most a plan takes; 0: 8. Plans: 1 to 8, then 16, 32, …, batch */
     bool one_plan;                           /* the plan for `batch` alone */
     int64_t only_batch;                      /* one plan, for exactly this batch, to which the graph is bound; 0: as above */
+    bool one_if_needed;                      /* see ood_graph_options: pictures one by one where the network allows no free batch */
     unsigned passes;                         /* 0: OOD_PASS_ALL; else the passes to run, for tests; OOD_PASS_NONE: none */
     enum ood_convolution convolution;        /* AUTO: as DIRECT */
     size_t piece_bytes;                      /* pictures go one by one until their maps are smaller; 0: 1 MiB */

@@ -33,7 +33,7 @@ struct ood_model *ood_detector_model(const struct ood_bytes *onnx, const struct 
     }
     size_t count = ood_detector_tensors(detector, names);
     struct ood_model_options options = {
-        .operators = ood_op_table, .input_shape = ood_preprocess_shape(preprocess), .outputs = names, .output_count = count,
+        .one_if_needed = true, .operators = ood_op_table, .input_shape = ood_preprocess_shape(preprocess), .outputs = names, .output_count = count,
         .batch = 1, .only_batch = 1, .convolution = convolution,
     };
     struct ood_model *model = ood_model_new(onnx, &options, err);

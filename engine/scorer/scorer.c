@@ -37,7 +37,7 @@ struct ood_scorer *ood_scorer_from_bundle(struct ood_bundle *bundle, const struc
         return scorer;
     }
     struct ood_model_options model_options = {
-        .operators = ood_op_table,
+        .one_if_needed = true, .operators = ood_op_table,
         .input_shape = ood_preprocess_shape(&bundle->input),
         .logits = bundle->logits_tap,
         .features = bundle->features_tap,

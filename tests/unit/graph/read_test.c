@@ -1,6 +1,8 @@
 /* Reading ONNX: what a good file becomes. */
 #include "toy.h"
 
+#include "ops/ops.h"
+
 static const struct ood_graph_options toy_options = { .operators = toy_table };
 
 static struct ood_graph *read(const struct onnx_writer *w, const struct ood_graph_options *options, struct ood_error *err)
@@ -313,11 +315,56 @@ static void names_are_shown_safely(void **state)
     assert_string_equal(shown.text + sizeof shown.text - 4, "...");
 }
 
+/* x [N,3] → what only a batch of one allows → y; behind it an operator there is none of, where asked for. */
+static void one_picture_alone(struct onnx_writer *w, const char *behind)
+{
+    onnx_model_begin(w, 11);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 3));
+    toy_begin(w, "Squeeze", "s", "x");
+    onnx_ints(w, "axes", (int64_t[]){ 0 }, 1);
+    toy_end(w);
+    toy_node(w, behind, "y", "s");
+    onnx_output(w, "y");
+    onnx_model_end(w);
+}
+
+static void a_batch_of_one_if_needed(void **state)
+{
+    (void)state;
+    struct onnx_writer w = { 0 }, bad = { 0 }, free_batch = { 0 };
+    struct ood_error err = { 0 };
+    struct ood_graph_options options = { .operators = ood_op_table };
+    one_picture_alone(&w, "Relu");
+    check_fails(read(&w, &options, &err) != NULL, OOD_UNSUPPORTED, "is not 1");
+    options.one_if_needed = true;
+    struct ood_graph *graph = read(&w, &options, &err);
+    check_ok(graph != NULL);
+    assert_int_equal(err.code, OOD_OK);                               /* the first failure is not told */
+    assert_int_equal(graph->fixed_batch, 1);
+    assert_int_equal(graph->values[graph->inputs[0]].shape.dims[0], 1);
+    assert_int_equal(graph->values[graph->outputs[0]].shape.rank, 1);
+    ood_graph_free(graph);
+    one_picture_alone(&bad, "Frobnicate");
+    check_fails(read(&bad, &options, &err) != NULL, OOD_UNSUPPORTED, "Frobnicate");
+    options.batch = 2;                                                /* asked for: nothing else is tried */
+    check_fails(read(&w, &options, &err) != NULL, OOD_INVALID, "is not 1");
+    options = (struct ood_graph_options){ .operators = toy_table, .one_if_needed = true };
+    small_model(&free_batch);
+    graph = read(&free_batch, &options, &err);
+    check_ok(graph != NULL);
+    assert_int_equal(graph->fixed_batch, 0);                          /* not needed */
+    ood_graph_free(graph);
+    onnx_free(&w);
+    onnx_free(&bad);
+    onnx_free(&free_batch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_is_read),
         cmocka_unit_test(the_batch_is_free_fixed_or_bound),
+        cmocka_unit_test(a_batch_of_one_if_needed),
         cmocka_unit_test(free_dimensions_take_the_shape_asked_for),
         cmocka_unit_test(nodes_in_any_order_are_sorted),
         cmocka_unit_test(shape_arithmetic_is_evaluated),

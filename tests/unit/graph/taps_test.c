@@ -162,12 +162,12 @@ static void print_operators(const struct ood_graph *graph, char *text, size_t si
     }
 }
 
-static void taps_of(const char *file, const char *logits, const char *features, const char *shape, const char *left)
+static void taps_of(const char *file, struct ood_shape input, const char *logits, const char *features, const char *shape, const char *left)
 {
     struct ood_error err = { 0 };
     struct ood_bytes bytes;
     check_ok(ood_file_read(check_shared(file), OOD_MODEL_BYTES_MOST, &bytes, &err));
-    struct ood_graph_options options = { .operators = ood_op_table };
+    struct ood_graph_options options = { .operators = ood_op_table, .input_shape = input, .one_if_needed = true };
     struct ood_graph *graph = ood_graph_read(&bytes, &options, &err);
     check_ok(graph != NULL);
     ood_bytes_free(&bytes);
@@ -179,18 +179,20 @@ static void taps_of(const char *file, const char *logits, const char *features, 
     assert_string_equal(ood_shape_print(&graph->values[taps.features].shape, text), shape);
     check_ok(ood_graph_simplify(graph, OOD_PASS_ALL, (uint32_t[]){ taps.logits, taps.features }, 2, &err));
     assert_int_not_equal(graph->values[taps.features].producer, OOD_NONE);
-    char operators[400];
+    char operators[600];
     print_operators(graph, operators, sizeof operators);
-    assert_string_equal(operators, left);
+    if (left != NULL)                        /* what fusions leave of a transformer is told by tests of theirs */
+        assert_string_equal(operators, left);
     ood_graph_free(graph);
 }
 
-#define MODEL(folder, logits, features, shape, left)                                                                  \
+#define MODEL_OF(folder, input, logits, features, shape, left)                                                                  \
     static void folder(void **state)                                                                                  \
     {                                                                                                                 \
         (void)state;                                                                                                  \
-        taps_of("models/" #folder "/model.onnx", logits, features, shape, left);                                        \
+        taps_of("models/" #folder "/model.onnx", input, logits, features, shape, left);                               \
     }
+#define MODEL(folder, logits, features, shape, left) MODEL_OF(folder, (struct ood_shape){ .rank = 0 }, logits, features, shape, left)
 MODEL(wrn40_2_cifar10, "logits", "/Reshape_output_0", "Nx128",
       "40 Conv, 18 BatchNormalization, 1 AveragePool, 1 Reshape, 1 Gemm")
 MODEL(resnet20_cifar10, "logits", "/Reshape_output_0", "Nx64",
@@ -217,6 +219,12 @@ MODEL(mnist_cntk_opset8, "Plus214_Output_0", "Pooling160_Output_0_reshape0", "1x
       "2 Conv, 2 MaxPool, 1 Reshape, 1 MatMul")
 MODEL(lmfrnet_cifar10, "logits", "/Flatten_output_0", "Nx464",
       "77 Conv, 18 Concat, 4 AveragePool, 1 Flatten, 1 Gemm")
+MODEL(minifasnetv2_antispoof, "output", "/bn/BatchNormalization_output_0", "Nx128", NULL)
+MODEL_OF(ppocr_mobilenetv3_textdir, ood_shape_of(4, (int64_t)1, (int64_t)3, (int64_t)48, (int64_t)192), "linear_1.tmp_1", "reshape2_0.tmp_0", "1x200", NULL)
+MODEL(vit_ibp_3_3_8_cifar10, "output", "/2/2.1/BatchNormalization_output_0", "Nx48", NULL)
+MODEL(vit_pgd_2_3_16_cifar10, "output", "/2/2.1/BatchNormalization_output_0", "Nx48", NULL)
+MODEL(vit_tiny_cifar10, "logits", "/norm/Add_1_output_0", "Nx128", NULL)
+MODEL(yolo11n_cls_catdog, "logits", "/model.10/Flatten_output_0", "Nx1280", NULL)
 
 int main(void)
 {
@@ -235,6 +243,12 @@ int main(void)
         cmocka_unit_test(keras_mobilenetv1_025_vww),
         cmocka_unit_test(keras_mobilenetv2_035_catdog),
         cmocka_unit_test(mnist_cntk_opset8),
+        cmocka_unit_test(minifasnetv2_antispoof),
+        cmocka_unit_test(ppocr_mobilenetv3_textdir),
+        cmocka_unit_test(vit_ibp_3_3_8_cifar10),
+        cmocka_unit_test(vit_pgd_2_3_16_cifar10),
+        cmocka_unit_test(vit_tiny_cifar10),
+        cmocka_unit_test(yolo11n_cls_catdog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,24 +25,28 @@ static struct ood_tensor *read_tensor(const char *folder, size_t set, const char
     return tensor;
 }
 
-static struct ood_model *load_pieces(const char *path, int64_t only_batch, bool taps, enum ood_convolution convolution, size_t piece_bytes)
+static struct ood_model *load_as(const char *path, const struct ood_model_options *options)
 {
     struct ood_error err = { 0 };
     struct ood_bytes onnx;
     if (!ood_file_read(path, (size_t)1 << 30, &onnx, &err))
         fail_msg("%s", err.message);
-    struct ood_model_options options = { .operators = ood_op_table, .no_taps = !taps, .only_batch = only_batch,
-                                         .convolution = convolution, .piece_bytes = piece_bytes };
-    struct ood_model *model = ood_model_new(&onnx, &options, &err);
+    struct ood_model *model = ood_model_new(&onnx, options, &err);
     if (model == NULL)
         fail_msg("%s: %s", path, err.message);
     ood_bytes_free(&onnx);
     return model;
 }
 
-static struct ood_model *load(const char *path, int64_t only_batch, bool taps, enum ood_convolution convolution)
+static struct ood_model *load_pieces(const char *path, bool taps, enum ood_convolution convolution, size_t piece_bytes)
 {
-    return load_pieces(path, only_batch, taps, convolution, 0);
+    return load_as(path, &(struct ood_model_options){ .operators = ood_op_table, .no_taps = !taps, .convolution = convolution,
+                                                      .piece_bytes = piece_bytes });
+}
+
+static struct ood_model *load(const char *path, bool taps, enum ood_convolution convolution)
+{
+    return load_pieces(path, taps, convolution, 0);
 }
 
 /* Every recorded set of a folder within |a - b| <= 1e-4 + 1e-3 |b|, element by element. Returns how many sets there were. */
@@ -56,7 +60,8 @@ static size_t check_recorded(const char *model_path, const char *folder, enum oo
             return sets;
         struct ood_tensor *output = read_tensor(folder, sets, "output_0.pb");
         assert_non_null(output);
-        struct ood_model *model = load(model_path, input->shape.dims[0], false, convolution);
+        struct ood_model *model = load_as(model_path, &(struct ood_model_options){
+            .operators = ood_op_table, .no_taps = true, .input_shape = input->shape, .only_batch = input->shape.dims[0], .convolution = convolution });
         struct ood_run *run = ood_run_new(model, &err);
         assert_non_null(run);
         size_t batch = ood_model_plan_batch(model, (size_t)input->shape.dims[0]);
@@ -95,7 +100,8 @@ static void shared_networks(void **state)
         { "wrn40_2_cifar10", 2 }, { "resnet20_cifar10", 2 }, { "resnet56_cifar10", 2 }, { "keras_resnet8_cifar10", 2 },
         { "densenet100_12_cifar10", 2 }, { "resnet4b_cifar10", 1 }, { "keras_cnn_cifar10", 2 }, { "keras_mobilenetv1_025_vww", 2 },
         { "keras_mobilenetv2_035_catdog", 2 }, { "lmfrnet_cifar10", 2 }, { "mnist_cntk_opset8", 2 }, { "resnet20_onnc_cifar10", 1 },
-        { "squeezenet10_dc_imagenet", 2 },
+        { "squeezenet10_dc_imagenet", 2 }, { "minifasnetv2_antispoof", 2 }, { "ppocr_mobilenetv3_textdir", 2 }, { "vit_ibp_3_3_8_cifar10", 2 },
+        { "vit_pgd_2_3_16_cifar10", 2 }, { "vit_tiny_cifar10", 2 }, { "yolo11n_cls_catdog", 2 },
     };
     for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
         char name[128], folder[4200], path[4300];
@@ -140,7 +146,7 @@ static void check_bits(enum ood_convolution convolution)
 {
     static float inputs[PICTURES * FLOATS];
     static struct thread one, other[2];
-    struct ood_model *model = load(own_model(), 0, true, convolution);
+    struct ood_model *model = load(own_model(), true, convolution);
     for (size_t i = 0; i < PICTURES * FLOATS; i++)
         inputs[i] = (float)(i * 2654435761u % 1000) / 250 - 2;
     memcpy(inputs + 5 * FLOATS, inputs, FLOATS * sizeof(float));          /* a picture that comes twice */
@@ -181,11 +187,11 @@ static void pictures_one_by_one(void **state)
     for (size_t i = 0; i < PICTURES * FLOATS; i++)
         inputs[i] = (float)(i * 2654435761u % 1000) / 250 - 2;
     static const size_t sizes[] = { (size_t)128 << 10, (size_t)64 << 10, (size_t)32 << 10, 1 };
-    struct ood_model *all = load(own_model(), 0, true, OOD_CONVOLUTION_WINOGRAD);
+    struct ood_model *all = load(own_model(), true, OOD_CONVOLUTION_WINOGRAD);
     whole = (struct thread){ .model = all, .inputs = inputs, .batch = 8 };
     assert_non_null(score_all(&whole));
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
-        struct ood_model *model = load_pieces(own_model(), 0, true, OOD_CONVOLUTION_WINOGRAD, sizes[s]);
+        struct ood_model *model = load_pieces(own_model(), true, OOD_CONVOLUTION_WINOGRAD, sizes[s]);
         for (size_t batch = 1; batch <= 8; batch++) {
             double flops = 0, expected = 0;
             pieces = (struct thread){ .model = model, .inputs = inputs, .batch = batch };
@@ -211,8 +217,8 @@ static void pictures_one_by_one(void **state)
 static void winograd_where_it_serves(void **state)
 {
     (void)state;
-    struct ood_model *direct = load(own_model(), 0, true, OOD_CONVOLUTION_AUTO);
-    struct ood_model *winograd = load(own_model(), 0, true, OOD_CONVOLUTION_WINOGRAD);
+    struct ood_model *direct = load(own_model(), true, OOD_CONVOLUTION_AUTO);
+    struct ood_model *winograd = load(own_model(), true, OOD_CONVOLUTION_WINOGRAD);
     for (size_t batch = 1; batch <= 8; batch *= 2) {
         size_t served = 0, copies = 0;
         assert_int_equal(ood_model_step_count(direct, batch), ood_model_step_count(winograd, batch));
@@ -235,7 +241,7 @@ static void winograd_where_it_serves(void **state)
 static void taps_and_inspection(void **state)
 {
     (void)state;
-    struct ood_model *model = load(own_model(), 0, true, OOD_CONVOLUTION_AUTO);
+    struct ood_model *model = load(own_model(), true, OOD_CONVOLUTION_AUTO);
     struct ood_shape features = ood_model_output_shape(model, 1);
     assert_string_equal(ood_model_output_name(model, 0), "logits");
     assert_true(features.rank == 2 && features.dims[1] == 128);
