@@ -20,12 +20,17 @@ static const struct ctl_option options[] = {
     { "neighbours", "K", "KNN: distance to the K-th nearest (default: 50)", CTL_SIZE, FIELD(neighbours), 1, 1e9 },
     { "react-percentile", "P", "ReAct: of the fit pictures' features, where they are cut off (default: 90)", CTL_NUMBER, FIELD(react_percentile), 0, 100 },
     { "ash-percentile", "P", "ASH: how many percent of the features become 0 (default: 90 for ASH-S, 65 for ASH-B)", CTL_NUMBER, FIELD(ash_percentile), 0, 99.999 },
+    { "detector", NULL, "the bundles hold detectors: every detection is ranked, not every picture", CTL_FLAG, FIELD(detector), 0, 0 },
+    { "annotations", "TRUTH", "--detector: of --in, COCO's JSON or a folder of Pascal VOC's XML (needed)", CTL_TEXT, FIELD(annotations), 0, 0 },
+    { "out-annotations", "NAME=TRUTH", "--detector: of a set, to count its objects that are never detected; may be given again", CTL_TEXTS,
+      FIELD(out_annotations), 0, 0 },
     { "compare", "BUNDLE", "the same for another bundle on the same pictures, and how much less the mean FPR95 is", CTL_TEXT, FIELD(compare), 0, 0 },
     { "convention", "NAME", "liu or openood: the figures by that convention beside the default ones", CTL_TEXT, FIELD(convention), 0, 0 },
     { "resamples", "N", "of the bootstrap (default: 2000); 0: no intervals", CTL_SIZE, FIELD(resamples), 0, 1000000 },
     { "seed", "N", "of the resamples and draws (default: 1)", CTL_SIZE, FIELD(seed), 0, 9007199254740992.0 },
     { "json", NULL, "all of it as one JSON value", CTL_FLAG, FIELD(json), 0, 0 },
     { "report", "FILE", "write an HTML page with charts and the most wrongly judged pictures", CTL_TEXT, FIELD(report), 0, 0 },
+    { "draws", "FILE", "write the mean figures of every resample: lines of tab separated columns", CTL_TEXT, FIELD(draws), 0, 0 },
     { "threads", "T", "threads (default: the CPUs it may use); changes no result", CTL_SIZE, FIELD(threads), 1, 1024 },
     { "pixels", "N", "the most pixels a picture may have (default: 40000000)", CTL_SIZE, FIELD(pixels), 1, 1e12 },
     { "convolution", "KIND", "auto, direct or winograd (default: auto, as the bundle says)", CTL_TEXT, FIELD(kernels), 0, 0 },
@@ -43,7 +48,8 @@ static int read_sets(const struct ctl_command *command, struct eval *eval)
     struct ood_error err = { 0 };
     eval->sets = ood_new_array(struct eval_set, given->count, &err);
     eval->names = ood_new_array(struct ood_out_set, given->count, &err);
-    if (eval->sets == NULL || eval->names == NULL)
+    eval->out_truths = ood_new_array(struct eval_truth, given->count, &err);
+    if (eval->sets == NULL || eval->names == NULL || eval->out_truths == NULL)
         return ctl_fail(&err);
     for (size_t s = 0; s < given->count; s++) {
         const char *why;
@@ -56,6 +62,23 @@ static int read_sets(const struct ctl_command *command, struct eval *eval)
             if (strcmp(eval->sets[t].name, eval->sets[s].name) == 0)
                 return ctl_usage(command, "--out %s: there is a set of this name already", given->items[s]);
     }
+    return CTL_DONE;
+}
+
+static int check_detector(const struct ctl_command *command, struct eval *eval)
+{
+    const struct eval_options *given = &eval->options;
+    const char *why;
+    if (!given->detector)
+        return given->annotations == NULL && given->out_annotations.count == 0
+               ? CTL_DONE : ctl_usage(command, "%s without --detector", given->annotations != NULL ? "--annotations" : "--out-annotations");
+    if (given->annotations == NULL)
+        return ctl_usage(command, "--annotations missing: they tell which detections of --in are known objects");
+    if (given->fit != NULL)
+        return ctl_usage(command, "--fit with --detector: the scores it is for are not of detections");
+    for (size_t i = 0; i < given->out_annotations.count; i++)
+        if (!eval_truth_parse(eval, given->out_annotations.items[i], &why))
+            return ctl_usage(command, "--out-annotations %s: %s", given->out_annotations.items[i], why);
     return CTL_DONE;
 }
 
@@ -75,7 +98,10 @@ static int check_usage(const struct ctl_command *command, struct eval *eval, int
         return ctl_usage(command, "--convolution %s: expected auto, direct or winograd", given->kernels);
     if (given->fit == NULL && (given->fit_only != NULL || given->fit_exclude != NULL))
         return ctl_usage(command, "--fit-only and --fit-exclude: there is no --fit");
-    return read_sets(command, eval);
+    if (given->draws != NULL && given->resamples == 0)
+        return ctl_usage(command, "--draws with --resamples 0: there are none");
+    int status = read_sets(command, eval);
+    return status != CTL_DONE ? status : check_detector(command, eval);
 }
 
 /* ---- pictures ---- */
@@ -137,20 +163,23 @@ static bool open_network(const struct eval *eval, struct eval_network *network, 
     if (network->scorer == NULL)
         return false;
     network->bundle = ood_scorer_bundle(network->scorer);
-    if (ood_scorer_is_detector(network->scorer))
-        return ood_fail(err, OOD_UNSUPPORTED, "%s: holds a detector; eval takes classifiers", network->path);
-    return true;
+    if (ood_scorer_is_detector(network->scorer) == eval->options.detector)
+        return true;
+    return ood_fail(err, OOD_UNSUPPORTED, eval->options.detector ? "%s: holds no detector, expected one for --detector"
+                                                                 : "%s: holds a detector; --detector evaluates it", network->path);
 }
 
 static bool read_subject(struct eval *eval, size_t i, struct ood_error *err)
 {
     struct eval_subject *subject = &eval->subjects[i];
     subject->out = ood_new_array(struct eval_pictures, eval->set_count, err);
-    if (subject->out == NULL || !open_network(eval, &subject->network, err) ||
-        !eval_fit(eval, subject, i > 0, err) || !read_set(eval, i, eval->set_count, err))
+    if (subject->out == NULL || !open_network(eval, &subject->network, err) || (!eval->options.detector && !eval_fit(eval, subject, i > 0, err)))
+        return false;
+    bool (*read)(struct eval *, size_t, size_t, struct ood_error *) = eval->options.detector ? eval_detect : read_set;
+    if (!read(eval, i, eval->set_count, err))
         return false;
     for (size_t s = 0; s < eval->set_count; s++)
-        if (!read_set(eval, i, s, err))
+        if (!read(eval, i, s, err))
             return false;
     return true;
 }
@@ -178,12 +207,19 @@ static void keep_common(struct eval_pictures *a, struct eval_pictures *b)
     }
 }
 
+/* The scores of a detection: its verdict's, and the detector's own class probability. */
+static bool of_detections(size_t contender)
+{
+    return contender == OOD_CONTENDER_ENERGY || contender == OOD_CONTENDER_REPRESENTATION || contender == OOD_CONTENDER_SCORE ||
+           contender == OOD_CONTENDER_MSP;
+}
+
 static bool make_columns(struct eval_subject *subject, struct eval_pictures *pictures, struct ood_error *err)
 {
     for (size_t i = 0; i < pictures->count; i++)
         pictures->decided[pictures->items[i].decision]++;
     for (size_t c = 0; c < OOD_CONTENDERS; c++) {
-        if (subject->missing[c] != NULL)
+        if (subject->missing[c] != NULL || (pictures->owners != NULL && !of_detections(c)))
             continue;
         pictures->columns[c] = ood_new_array(double, pictures->count, err);
         if (pictures->columns[c] == NULL)
@@ -236,7 +272,9 @@ static bool judge_labels(const struct eval *eval, struct eval_subject *subject, 
 
 static bool prepare_subject(const struct eval *eval, struct eval_subject *subject, struct ood_error *err)
 {
-    if (!find_missing(eval, subject, err) || !judge_labels(eval, subject, err) || !make_columns(subject, &subject->in, err))
+    if (!eval->options.detector && (!find_missing(eval, subject, err) || !judge_labels(eval, subject, err)))
+        return false;
+    if (!make_columns(subject, &subject->in, err))
         return false;
     for (size_t s = 0; s < eval->set_count; s++)
         if (!make_columns(subject, &subject->out[s], err))
@@ -259,6 +297,8 @@ static bool pair(struct eval *eval, struct ood_error *err)
 static void point_at(const struct eval_pictures *pictures, struct ood_scores *scores)
 {
     scores->count = pictures->count;
+    scores->pictures = pictures->owners;
+    scores->picture_count = pictures->found.pictures;
     for (size_t c = 0; c < OOD_CONTENDERS; c++)
         scores->of[c] = pictures->columns[c];
 }
@@ -267,7 +307,7 @@ static bool evaluate(struct eval *eval, struct ood_error *err)
 {
     struct ood_subject subjects[2] = { 0 };
     struct ood_scores *out = ood_alloc(eval->subject_count, eval->set_count * sizeof *out, err);
-    bool done = out != NULL && (eval->subject_count < 2 || pair(eval, err));
+    bool done = out != NULL && (eval->subject_count < 2 || eval->options.detector || pair(eval, err));
     for (size_t i = 0; done && i < eval->subject_count; i++) {
         struct eval_subject *of = &eval->subjects[i];
         done = prepare_subject(eval, of, err);
@@ -277,7 +317,8 @@ static bool evaluate(struct eval *eval, struct ood_error *err)
         for (size_t s = 0; s < eval->set_count; s++)
             point_at(&of->out[s], &out[i * eval->set_count + s]);
     }
-    const struct ood_evaluation_options how = { eval->options.resamples, eval->options.seed, eval->convention };
+    const struct ood_evaluation_options how = { eval->options.resamples, eval->options.seed, eval->convention,
+                                                 eval->options.draws != NULL || eval->options.detector };
     done = done && ood_evaluate(subjects, eval->subject_count, eval->names, eval->set_count, &how, &eval->evaluation, err);
     ood_free(out);
     return done;
@@ -287,16 +328,25 @@ static bool evaluate(struct eval *eval, struct ood_error *err)
 
 static size_t unscored(const struct eval *eval)
 {
-    size_t sum = eval->subjects[0].in.counts.unscored + eval->subjects[0].fit.unscored;
+    const struct eval_subject *subject = &eval->subjects[0];
+    size_t sum = subject->in.counts.unscored + subject->fit.unscored;
     for (size_t s = 0; s < eval->set_count; s++)
-        sum += eval->subjects[0].out[s].counts.unscored;
+        sum += subject->out[s].counts.unscored;
+    return sum;
+}
+
+static size_t unscored_detections(const struct eval *eval)
+{
+    size_t sum = eval->subjects[0].in.found.unscored;
+    for (size_t s = 0; s < eval->set_count; s++)
+        sum += eval->subjects[0].out[s].found.unscored;
     return sum;
 }
 
 /* The command as it could be given again, without this machine's folders. */
 static bool command_text(struct eval *eval, struct ood_error *err)
 {
-    static const char *const left_out[] = { "report", "json", "threads", "out", "compare", NULL };
+    static const char *const left_out[] = { "report", "draws", "json", "threads", "out", "out-annotations", "compare", NULL };
     if (!ctl_command_text(&ctl_eval, &eval->options, &defaults, left_out, &eval->command, err) ||
         !ctl_append(&eval->command, err, " %s", ctl_base_name(eval->subjects[0].network.path)))
         return false;
@@ -307,18 +357,24 @@ static bool command_text(struct eval *eval, struct ood_error *err)
         if (!ctl_append(&eval->command, err, " --out %s%s%s=%s", set->name, set->group != NULL ? ":" : "", set->group != NULL ? set->group : "",
                         ctl_base_name(set->spec)))
             return false;
+        if (eval->out_truths[s].path != NULL && !ctl_append(&eval->command, err, " --out-annotations %s=%s", set->name, ctl_base_name(eval->out_truths[s].path)))
+            return false;
     }
     return true;
 }
 
 static bool run_all(struct eval *eval, struct ood_error *err)
 {
+    if (!eval_truths(eval, err))
+        return false;
     for (size_t i = 0; i < eval->subject_count; i++)
         if (!read_subject(eval, i, err))
             return false;
     if (!evaluate(eval, err))
         return false;
     if (eval->options.report != NULL && (!command_text(eval, err) || !eval_report(eval, err)))
+        return false;
+    if (eval->options.draws != NULL && !eval_draws(eval, err))
         return false;
     if (eval->options.json)
         return eval_json(eval, err);
@@ -329,6 +385,7 @@ static bool run_all(struct eval *eval, struct ood_error *err)
 static void pictures_free(struct eval_pictures *pictures)
 {
     ood_free(pictures->items);
+    ood_free(pictures->owners);
     for (size_t c = 0; c < OOD_CONTENDERS; c++)
         ood_free(pictures->columns[c]);
 }
@@ -349,6 +406,7 @@ static void eval_free(struct eval *eval)
         ood_contenders_free(subject->network.contenders);
         ood_scorer_free(subject->network.scorer);
     }
+    eval_truths_free(eval);
     for (size_t s = 0; s < eval->set_count; s++) {
         ood_free(eval->sets[s].name);
         ood_free(eval->sets[s].group);
@@ -356,6 +414,7 @@ static void eval_free(struct eval *eval)
     ood_free(eval->sets);
     ood_free(eval->names);
     ood_free(eval->options.out.items);
+    ood_free(eval->options.out_annotations.items);
     ood_evaluation_free(&eval->evaluation);
     eval_worsts_free(&eval->worsts);
     ood_free(eval->command.text);
@@ -379,6 +438,9 @@ static int run_eval(const struct ctl_command *command, int argc, char **argv)
         status = ctl_fail(&err);
     else if (unscored(&eval) > 0) {
         ctl_say("eval: %zu picture%s could not be scored; the figures are of the others", unscored(&eval), unscored(&eval) == 1 ? "" : "s");
+        status = CTL_NO;
+    } else if (unscored_detections(&eval) > 0) {
+        ctl_say("eval: %zu detections could not be scored; the figures are of the others", unscored_detections(&eval));
         status = CTL_NO;
     }
 out:

@@ -54,6 +54,9 @@ static void tile(struct page *page, const char *title, const char *note, double 
     page_add(page, "</b><small>%s</small></div>\n", note);
 }
 
+/* What is ranked. */
+static const char *things(const struct eval *eval) { return eval->options.detector ? "detections" : "pictures"; }
+
 static void write_head(struct page *page, const struct eval *eval)
 {
     const struct eval_subject *subject = &eval->subjects[0];
@@ -64,18 +67,22 @@ static void write_head(struct page *page, const struct eval *eval)
     page_add(page, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
              "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
     page_text(page, subject->network.bundle->name);
-    page_add(page, ": known and foreign pictures</title>\n<style>\n");
+    page_add(page, ": known and foreign %s</title>\n<style>\n", things(eval));
     for (size_t i = 0; i < sizeof eval_style / sizeof eval_style[0]; i++)
         page_add(page, "%s\n", eval_style[i]);
     page_add(page, "</style>\n</head>\n<body>\n<main>\n<h1>How well <em>");
     page_text(page, subject->network.bundle->name);
-    page_add(page, "</em> tells known pictures from foreign ones</h1>\n<p class=\"sub\">version %.12s · %s known pictures, %zu set%s of foreign ones</p>\n",
-             subject->network.bundle->version, ctl_count(subject->in.count, known), eval->set_count, eval->set_count == 1 ? "" : "s");
+    page_add(page, "</em> tells known %s from foreign ones</h1>\n<p class=\"sub\">version %.12s · %s known %s, %zu set%s of foreign ones</p>\n",
+             things(eval), subject->network.bundle->version, ctl_count(subject->in.count, known), things(eval), eval->set_count,
+             eval->set_count == 1 ? "" : "s");
     if (isfinite(interval->low))
         snprintf(note, sizeof note, "95 %%: %.2f to %.2f", 100 * interval->low, 100 * interval->high);
     snprintf(note_out, sizeof note_out, "promised: about %g %%", 100 * subject->network.bundle->judge.alpha);
     page_add(page, "<div class=\"tiles\">\n");
-    tile(page, "Accuracy", isnan(figures->accuracy) ? "no labels" : note, 100 * figures->accuracy, 2, " %");
+    if (eval->options.detector)
+        tile(page, "AP50", "of the known pictures", subject->in.found.ap50, 4, "");
+    else
+        tile(page, "Accuracy", isnan(figures->accuracy) ? "no labels" : note, 100 * figures->accuracy, 2, " %");
     tile(page, "FPR95 of S", "mean of the sets; low is good", 100 * mean->fpr95, 1, " %");
     tile(page, "AUROC of S", "mean of the sets; high is good", mean->auroc, 4, "");
     tile(page, "Known, called out", note_out, 100 * (double)subject->in.decided[OOD_OUT] / (double)subject->in.count, 2, " %");
@@ -119,7 +126,7 @@ static void write_figure(struct page *page, const struct eval *eval, size_t i, s
              ood_figure_infos[figure].title, ood_figure_infos[figure].low_is_good ? ", % (low is good)" : " (high is good)");
     for (size_t c = 0; c < OOD_CONTENDERS; c++)
         if (figures->of[c].there)
-            page_add(page, "<th scope=\"col\">%s</th>", ood_contender_info((enum ood_contender)c)->title);
+            page_add(page, "<th scope=\"col\">%s</th>", eval_title(eval, c));
     page_add(page, "</tr></thead>\n<tbody>\n");
     for (size_t row = 0; row < evaluation->rows; row++) {
         size_t best = best_of(figures, row, figure);
@@ -164,14 +171,14 @@ static void write_reductions(struct page *page, const struct eval *eval)
              "Our scores down, theirs across.</p>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">ours</th>");
     for (size_t c = 0; c < OOD_CONTENDERS; c++)
         if (evaluation->subjects[1].of[c].there)
-            page_add(page, "<th scope=\"col\">%s</th>", ood_contender_info((enum ood_contender)c)->title);
+            page_add(page, "<th scope=\"col\">%s</th>", eval_title(eval, c));
     page_add(page, "</tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < evaluation->reduction_count; i++) {
         const struct ood_reduction *reduction = &evaluation->reductions[i];
         if (reduction->row != evaluation->rows - 1)
             continue;
         if (reduction->ours != last)
-            page_add(page, "%s<tr><th scope=\"row\">%s</th>", last == SIZE_MAX ? "" : "</tr>\n", ood_contender_info(reduction->ours)->title);
+            page_add(page, "%s<tr><th scope=\"row\">%s</th>", last == SIZE_MAX ? "" : "</tr>\n", eval_title(eval, reduction->ours));
         last = reduction->ours;
         if (!isfinite(reduction->relative))
             page_add(page, "<td>–</td>");
@@ -204,8 +211,8 @@ static bool write_charts(struct page *page, const struct eval *eval, struct ood_
     static const char *const titles[] = { "S", "−E", "−D" };       /* as they are drawn: to the right is in */
     struct ood_scores in, out;
     scores_of(&subject->in, &in);
-    page_add(page, "<h2>Scores of known and foreign pictures</h2>\n<p class=\"legend\"><i class=\"in\"></i>known <i class=\"out\"></i>foreign%s · "
-             "to the right is in; the ends hold what lies beyond</p>\n",
+    page_add(page, "<h2>Scores of known and foreign %s</h2>\n<p class=\"legend\"><i class=\"in\"></i>known <i class=\"out\"></i>foreign%s · "
+             "to the right is in; the ends hold what lies beyond</p>\n", things(eval),
              judge->per_class ? "" : " <i class=\"limit\"></i>the bundle's threshold");
     for (size_t s = 0; s < eval->set_count; s++) {
         page_add(page, "<section><h3>");
@@ -222,8 +229,9 @@ static bool write_charts(struct page *page, const struct eval *eval, struct ood_
     }
     page_add(page, "<h2>ROC curves</h2>\n<p class=\"legend\">");
     for (size_t c = 0; c < DRAWN; c++)
-        page_add(page, "<i class=\"c%zu\"></i>%s ", c, ood_contender_info(drawn[c])->title);
-    page_add(page, "· across: foreign pictures accepted; up: known pictures accepted; the thin line: 95 %% of them</p>\n<div class=\"rocs\">\n");
+        page_add(page, "<i class=\"c%zu\"></i>%s ", c, eval_title(eval, drawn[c]));
+    page_add(page, "· across: foreign %s accepted; up: known %s accepted; the thin line: 95 %% of them</p>\n<div class=\"rocs\">\n", things(eval),
+             things(eval));
     for (size_t s = 0; s < eval->set_count; s++) {
         scores_of(&subject->out[s], &out);
         if (!chart_roc(page, eval->sets[s].name, &in, &out, drawn, DRAWN, err))
@@ -260,21 +268,24 @@ static bool write_classes(struct page *page, const struct eval *eval, struct ood
             tally->foreign++;
             tally->accepted += subject->out[s].items[i].decision != OOD_OUT;
         }
-    page_add(page, "<h2>Classes</h2>\n<p>Thresholds of S at α = %g%s. Counts are by the class the network gives; accuracy by the label.</p>\n"
+    page_add(page, "<h2>Classes</h2>\n<p>Thresholds of S at α = %g%s. Counts are by the class the network gives%s.</p>\n"
              "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">class</th><th scope=\"col\">threshold</th><th scope=\"col\">calibrated on</th>"
-             "<th scope=\"col\">accuracy</th><th scope=\"col\">known</th><th scope=\"col\">of them out</th><th scope=\"col\">foreign</th>"
+             "%s<th scope=\"col\">known</th><th scope=\"col\">of them out</th><th scope=\"col\">foreign</th>"
              "<th scope=\"col\">of them accepted</th></tr></thead>\n<tbody>\n", bundle->judge.alpha,
-             bundle->judge.per_class ? ", of the predicted class" : ", one for all classes");
+             bundle->judge.per_class ? ", of the predicted class" : ", one for all classes", eval->options.detector ? "; classes that nothing was given are left out" : "; accuracy by the label",
+             eval->options.detector ? "" : "<th scope=\"col\">accuracy</th>");
     for (size_t k = 0; k < bundle->classes; k++) {
         const struct tally *tally = &tallies[k];
         size_t calibrated;
+        if (eval->options.detector && tally->known + tally->foreign == 0)
+            continue;                        /* detectors know many classes that a set has none of */
         double threshold = ood_judge_threshold(&bundle->judge, k, &calibrated);
         page_add(page, "<tr><th scope=\"row\">");
         page_text(page, bundle->labels[k]);
         page_add(page, "</th><td>%.3f</td><td>%zu</td>", threshold, calibrated);
         if (tally->labelled > 0)
             page_add(page, "<td>%.1f %%</td>", 100 * (double)tally->right / (double)tally->labelled);
-        else
+        else if (!eval->options.detector)
             page_add(page, "<td>–</td>");
         page_add(page, "<td>%zu</td><td>%zu</td><td>%zu</td><td>%zu</td></tr>\n", tally->known, tally->out, tally->foreign, tally->accepted);
     }
@@ -285,20 +296,44 @@ static bool write_classes(struct page *page, const struct eval *eval, struct ood
 
 /* ---- pictures ---- */
 
+/* The picture and its boxes as one drawing in the picture's pixels. */
+static void write_boxes(struct page *page, const struct eval_worst *worst, const char *encoded)
+{
+    page_add(page, "<svg class=\"boxes\" viewBox=\"0 0 %zu %zu\" role=\"img\" aria-label=\"", worst->width, worst->height);
+    page_text(page, worst->id);
+    page_add(page, "\"><image width=\"%zu\" height=\"%zu\" href=\"data:image/jpeg;base64,", worst->width, worst->height);
+    page_text(page, encoded);
+    page_add(page, "\"/>");
+    for (size_t i = worst->box_count; i-- > 0;) {        /* the worst on top */
+        static const char *const decisions[] = { "in", "review", "out" };
+        const struct eval_box *box = &worst->boxes[i];
+        page_add(page, "<rect class=\"%s%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", decisions[box->decision], i == 0 ? " first" : "",
+                 box->box[0], box->box[1], box->box[2] - box->box[0], box->box[3] - box->box[1]);
+    }
+    page_add(page, "</svg>");
+}
+
 static bool write_worst(struct page *page, const struct eval *eval, const char *title, const char *what, const struct eval_worst *list, size_t count,
                         struct ood_error *err)
 {
-    page_add(page, "<h2>%s</h2>\n<p>%s</p>\n<div class=\"thumbs\">\n", title, count > 0 ? what : "There are none.");
+    page_add(page, "<h2>%s</h2>\n<p>%s</p>\n<div class=\"thumbs%s\">\n", title, count > 0 ? what : "There are none.",
+             eval->options.detector ? " large" : "");
     for (size_t i = 0; i < count; i++) {
         char *encoded = ood_base64(list[i].jpeg.data, list[i].jpeg.size, err);
         if (encoded == NULL)
             return false;
-        page_add(page, "<figure><img src=\"data:image/jpeg;base64,");
-        page_text(page, encoded);            /* longer than page_add takes, and without a character to escape */
+        page_add(page, "<figure>");
+        if (list[i].boxes != NULL) {
+            write_boxes(page, &list[i], encoded);
+        } else {
+            page_add(page, "<img src=\"data:image/jpeg;base64,");
+            page_text(page, encoded);        /* longer than page_add takes, and without a character to escape */
+            page_add(page, "\" alt=\"");
+            page_text(page, list[i].id);
+            page_add(page, "\">");
+        }
         ood_free(encoded);
-        page_add(page, "\" alt=\"");
-        page_text(page, list[i].id);
-        page_add(page, "\"><figcaption><b>%.2f</b> ", list[i].score);
+        page_add(page, "<figcaption><b>%.2f</b> ", list[i].score);
         page_text(page, eval->subjects[0].network.bundle->labels[list[i].class_index]);
         page_add(page, "<small>");
         if (list[i].set != NULL) {
@@ -321,10 +356,37 @@ static void count_row(struct page *page, const char *name, const char *group, co
     page_add(page, "</th><td>");
     page_text(page, group != NULL ? group : "–");
     page_add(page, "</td><td>%zu</td><td>%zu</td><td>%zu</td><td>%zu</td>", counts->pictures, counts->unscored, counts->excluded, counts->skipped);
-    if (decided != NULL && counts->pictures > 0)
-        page_add(page, "<td>%.2f %%</td></tr>\n", 100 * (double)decided[OOD_OUT] / (double)counts->pictures);
+    size_t judged = decided != NULL ? decided[OOD_IN] + decided[OOD_REVIEW] + decided[OOD_OUT] : 0;
+    if (judged > 0)
+        page_add(page, "<td>%.2f %%</td></tr>\n", 100 * (double)decided[OOD_OUT] / (double)judged);
     else
         page_add(page, "<td>–</td></tr>\n");
+}
+
+/* What the detector found, beside the counts of pictures. */
+static void found_row(struct page *page, const char *name, const struct eval_pictures *pictures)
+{
+    const struct eval_found *found = &pictures->found;
+    page_add(page, "<tr><th scope=\"row\">");
+    page_text(page, name);
+    page_add(page, "</th><td>%zu</td><td>%zu</td>", found->detections, pictures->count);
+    if (found->annotated && found->objects > 0)
+        page_add(page, "<td>%zu</td><td>%zu</td><td>%.1f %%</td></tr>\n", found->objects, found->missed, 100 * (double)found->missed / (double)found->objects);
+    else
+        page_add(page, "<td>–</td><td>–</td><td>–</td></tr>\n");
+}
+
+static void write_found(struct page *page, const struct eval *eval)
+{
+    const struct eval_subject *subject = &eval->subjects[0];
+    page_add(page, "<h2>What the detector finds</h2>\n<p>Detections with a score of %.4f or more. Ranked are, of known pictures, those that match an object "
+             "(IoU 0.5, same class), of foreign ones all. An object that no detection matches is never judged at all.</p>\n<div class=\"wide\"><table>\n"
+             "<thead><tr><th scope=\"col\">pictures</th><th scope=\"col\">detections</th><th scope=\"col\">ranked</th><th scope=\"col\">objects</th>"
+             "<th scope=\"col\">never detected</th><th scope=\"col\">share</th></tr></thead>\n<tbody>\n", subject->network.bundle->detector->limit);
+    found_row(page, "in", &subject->in);
+    for (size_t s = 0; s < eval->set_count; s++)
+        found_row(page, eval->sets[s].name, &subject->out[s]);
+    page_add(page, "</tbody></table></div>\n");
 }
 
 static void write_made(struct page *page, const struct eval *eval)
@@ -353,8 +415,11 @@ static void write_made(struct page *page, const struct eval *eval)
              "<th scope=\"col\">by</th></tr></thead>\n<tbody>\n");
     for (size_t c = 0; c < OOD_CONTENDERS; c++) {
         const struct ood_contender_info *info = ood_contender_info((enum ood_contender)c);
-        page_add(page, "<tr><th scope=\"row\">%s</th><td>", info->title);
-        page_text(page, info->formula);
+        bool own = eval->options.detector && c == OOD_CONTENDER_MSP;
+        if (eval->options.detector && subject->in.columns[c] == NULL)
+            continue;
+        page_add(page, "<tr><th scope=\"row\">%s</th><td>", eval_title(eval, c));
+        page_text(page, own ? "the detector's probability of its best class" : info->formula);
         if (subject->missing[c] != NULL) {
             page_add(page, "<br><small>left out: ");
             page_text(page, subject->missing[c]);
@@ -369,15 +434,23 @@ static void write_made(struct page *page, const struct eval *eval)
 
 bool eval_report(const struct eval *eval, struct ood_error *err)
 {
+    static const char accepted[] = "Foreign pictures the bundle did not call out, the highest S first: S, the class given, the set.",
+                      rejected[] = "Known pictures the bundle called out, the lowest S first.",
+                      accepted_boxes[] = "Foreign pictures with the detection of the highest S that was not called out (the thick box): its S, the class "
+                                         "given, the set. <i class=\"key in\"></i>in <i class=\"key review\"></i>review <i class=\"key out\"></i>out",
+                      rejected_boxes[] = "Known pictures with the matched detection of the lowest S that was called out (the thick box), and their other "
+                                         "matched detections.";
     struct page page = { 0 };
     const struct eval_worsts *worsts = &eval->worsts;
     write_head(&page, eval);
     write_tables(&page, eval);
     write_reductions(&page, eval);
+    if (eval->options.detector)
+        write_found(&page, eval);
     bool done = write_charts(&page, eval, err) && write_classes(&page, eval, err) &&
-                write_worst(&page, eval, "Most wrongly accepted", "Foreign pictures the bundle did not call out, the highest S first: S, the class given, the set.",
-                            worsts->accepted, worsts->accepted_count, err) &&
-                write_worst(&page, eval, "Most wrongly rejected", "Known pictures the bundle called out, the lowest S first.", worsts->rejected,
+                write_worst(&page, eval, "Most wrongly accepted", eval->options.detector ? accepted_boxes : accepted, worsts->accepted,
+                            worsts->accepted_count, err) &&
+                write_worst(&page, eval, "Most wrongly rejected", eval->options.detector ? rejected_boxes : rejected, worsts->rejected,
                             worsts->rejected_count, err);
     if (done)
         write_made(&page, eval);

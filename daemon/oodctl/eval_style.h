@@ -30,6 +30,9 @@ static const char *const eval_style[] = {
     "path.axis{fill:none;stroke:var(--soft);stroke-width:.7}path.grid{fill:none;stroke:var(--soft);stroke-opacity:.45;stroke-width:.7}path.limit{stroke:var(--ink);stroke-width:1.2;stroke-dasharray:3 2}",
     ".curve{fill:none;stroke-width:1.5;stroke-linejoin:round}.curve.c0{stroke:var(--c0)}.curve.c1{stroke:var(--c1)}.curve.c2{stroke:var(--c2)}.curve.c3{stroke:var(--c3)}",
     ".thumbs{display:grid;grid-template-columns:repeat(auto-fill,minmax(112px,1fr));gap:12px}.thumbs img{width:100%;aspect-ratio:1;object-fit:contain;background:var(--card);border:1px solid var(--line);border-radius:6px;image-rendering:auto}",
+    ".thumbs.large{grid-template-columns:repeat(auto-fill,minmax(250px,1fr))}svg.boxes{border:1px solid var(--line);border-radius:6px;background:var(--card);aspect-ratio:4/3}",
+    ".boxes rect{fill:none;stroke-width:1.5;vector-effect:non-scaling-stroke}.boxes rect.first{stroke-width:4}.boxes rect.in{stroke:#00c800}.boxes rect.review{stroke:#f0c800}.boxes rect.out{stroke:#e60000}",
+    ".key{display:inline-block;width:14px;height:10px;border:3px solid;margin:0 4px -1px 10px}.key.in{border-color:#00c800}.key.review{border-color:#f0c800}.key.out{border-color:#e60000}",
     ".thumbs small{display:block}dt{font-weight:600;margin-top:8px}dd{margin:0;color:var(--soft);overflow-wrap:anywhere}code{font-size:12px}",
 };
 

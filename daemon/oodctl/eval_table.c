@@ -43,7 +43,6 @@ static void figure_text(size_t figure, double value, char text[16])
 static void print_row(const struct eval *eval, const struct ood_subject_figures *figures, const char *title, size_t width, size_t figure,
                       size_t row, size_t part)
 {
-    (void)eval;
     pad(title, width);
     for (size_t c = 0; c < OOD_CONTENDERS; c++) {
         const struct ood_figures *of = &figures->of[c];
@@ -52,7 +51,7 @@ static void print_row(const struct eval *eval, const struct ood_subject_figures 
             continue;
         const struct ood_ranking *rows[] = { of->rows, of->low, of->high, of->other };
         figure_text(figure, ood_figure_of(&rows[part][row], figure), text);
-        pad_left(text, COLUMN);
+        pad_left(text, (size_t)COLUMN + 2 * eval->options.detector);
     }
     putchar('\n');
 }
@@ -68,13 +67,13 @@ static size_t title_width(const struct eval *eval)
     return width < WIDEST ? width : WIDEST;
 }
 
-static void print_head(const struct ood_subject_figures *figures, const char *title, size_t width)
+static void print_head(const struct eval *eval, const struct ood_subject_figures *figures, const char *title, size_t width)
 {
     putchar('\n');
     pad(title, width);
     for (size_t c = 0; c < OOD_CONTENDERS; c++)
         if (figures->of[c].there)
-            pad_left(ood_contender_info((enum ood_contender)c)->title, COLUMN);
+            pad_left(eval_title(eval, c), (size_t)COLUMN + 2 * eval->options.detector);
     putchar('\n');
 }
 
@@ -89,7 +88,7 @@ static void print_figure(const struct eval *eval, const struct ood_subject_figur
         snprintf(title, sizeof title, "%s, %s%s", info->title, ood_convention_name(eval->convention), info->low_is_good ? " (%)" : "");
     else
         snprintf(title, sizeof title, "%s%s", info->title, info->low_is_good ? " (%)" : "");
-    print_head(figures, title, width);
+    print_head(eval, figures, title, width);
     for (size_t row = 0; row < evaluation->rows; row++) {
         ood_row_title(evaluation, eval->names, row, title);
         print_row(eval, figures, title, width, figure, row, other ? 3 : 0);
@@ -106,7 +105,7 @@ static void print_aurc(const struct eval *eval, const struct ood_subject_figures
     size_t width = title_width(eval);
     if (isnan(figures->accuracy))
         return;
-    print_head(figures, "AURC", width);
+    print_head(eval, figures, "AURC", width);
     pad("in", width);
     for (size_t c = 0; c < OOD_CONTENDERS; c++)
         if (figures->of[c].there) {
@@ -130,6 +129,41 @@ static void print_counts_of(const char *title, const char *group, const struct e
     if (pictures->counts.excluded > 0)
         printf("   %zu excluded", pictures->counts.excluded);
     putchar('\n');
+}
+
+static void print_found_of(const char *title, const struct eval_pictures *pictures, size_t width)
+{
+    const struct eval_found *found = &pictures->found;
+    char text[CTL_COUNT_TEXT];
+    pad(title, width);
+    pad_left(ctl_count(pictures->counts.pictures, text), 10);
+    pad_left(ctl_count(pictures->counts.unscored, text), 12);
+    pad_left(ctl_count(found->detections, text), 12);
+    pad_left(ctl_count(pictures->count, text), 10);
+    snprintf(text, sizeof text, "%.2f %%", 100 * (double)pictures->decided[OOD_OUT] / (double)pictures->count);
+    pad_left(text, 14);
+    if (found->annotated && found->objects > 0) {
+        pad_left(ctl_count(found->objects, text), 11);
+        snprintf(text, sizeof text, "%.2f %%", 100 * (double)found->missed / (double)found->objects);
+        pad_left(text, 16);
+    }
+    if (pictures->counts.skipped > 0)
+        printf("   %zu other files left out", pictures->counts.skipped);
+    if (pictures->counts.excluded > 0)
+        printf("   %zu excluded", pictures->counts.excluded);
+    putchar('\n');
+}
+
+/* A detector's pictures: what is ranked of them, and what was never found. */
+static void print_found(const struct eval *eval, const struct eval_subject *subject)
+{
+    size_t width = title_width(eval);
+    putchar('\n');
+    pad("set", width);
+    printf("%10s%12s%12s%10s%14s%11s%16s\n", "pictures", "not scored", "detections", "ranked", "decided out", "objects", "never detected");
+    print_found_of("in", &subject->in, width);
+    for (size_t s = 0; s < eval->set_count; s++)
+        print_found_of(eval->sets[s].name, &subject->out[s], width);
 }
 
 static void print_counts(const struct eval *eval, const struct eval_subject *subject)
@@ -166,16 +200,36 @@ static void print_accuracy(const struct ood_subject_figures *figures)
     putchar('\n');
 }
 
+/* S less the detector's own probability, of the means. */
+static void print_difference(const struct eval *eval, const struct ood_subject_figures *figures)
+{
+    size_t row = eval->evaluation.rows - 1;
+    double less = figures->of[OOD_CONTENDER_SCORE].rows[row].fpr95 - figures->of[OOD_CONTENDER_MSP].rows[row].fpr95;
+    struct ood_interval interval = { NAN, NAN };
+    struct ood_error err = { 0 };
+    printf("\nS less probability, mean FPR95: %+.2f points", 100 * less);
+    if (ood_difference_interval(figures, OOD_CONTENDER_SCORE, OOD_CONTENDER_MSP, row, 0, eval->options.resamples, &interval, &err) && isfinite(interval.low))
+        printf(" (95 %%: %+.2f to %+.2f)", 100 * interval.low, 100 * interval.high);
+    putchar('\n');
+}
+
 static void print_subject(const struct eval *eval, size_t i)
 {
     const struct eval_subject *subject = &eval->subjects[i];
     const struct ood_subject_figures *figures = &eval->evaluation.subjects[i];
     const struct ood_bundle *bundle = subject->network.bundle;
     printf("%s%s (version %.12s)\n", i == 0 ? "bundle      " : "\ncompared to ", bundle->name, bundle->version);
-    print_accuracy(figures);
-    print_counts(eval, subject);
+    if (eval->options.detector) {
+        printf("AP50        %.4f\nlimit       %.4f\n", subject->in.found.ap50, bundle->detector->limit);
+        print_found(eval, subject);
+    } else {
+        print_accuracy(figures);
+        print_counts(eval, subject);
+    }
     for (size_t f = 0; f < OOD_FIGURES; f++)
         print_figure(eval, figures, f, false);
+    if (eval->options.detector)
+        print_difference(eval, figures);
     print_aurc(eval, figures);
     for (size_t f = 0; eval->convention != OOD_CONVENTION_DEFAULT && f < OOD_FIGURES; f++)
         print_figure(eval, figures, f, true);
@@ -201,14 +255,14 @@ static void print_reductions(const struct eval *eval, size_t row)
     pad("ours \\ theirs", 14);
     for (size_t c = 0; c < OOD_CONTENDERS; c++)
         if (reference->of[c].there)
-            pad_left(ood_contender_info((enum ood_contender)c)->title, width);
+            pad_left(eval_title(eval, c), width);
     for (size_t i = 0, last = SIZE_MAX; i < evaluation->reduction_count; i++) {
         const struct ood_reduction *reduction = &evaluation->reductions[i];
         if (reduction->row != row)
             continue;
         if (reduction->ours != last) {
             putchar('\n');
-            pad(ood_contender_info(reduction->ours)->title, 14);
+            pad(eval_title(eval, reduction->ours), 14);
             last = reduction->ours;
         }
         if (!isfinite(reduction->relative))
@@ -240,6 +294,8 @@ void eval_table(const struct eval *eval)
             print_reductions(eval, row);
     }
     printf("\nconvention  %s\n", ood_convention_sentence(OOD_CONVENTION_DEFAULT));
+    if (eval->options.detector)
+        printf("unit        a detection with a score of limit or more; known: those that match an object (IoU 0.5, same class), foreign: all\n");
     if (eval->convention != OOD_CONVENTION_DEFAULT)
         printf("%-11s %s\n", ood_convention_name(eval->convention), ood_convention_sentence(eval->convention));
     if (eval->options.resamples > 0)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "daemon/oodctl/fit.h"
+#include "daemon/oodctl/truths.h"
 #include "ops/ops.h"
 
 #define DECLARATION_BYTES ((size_t)1 << 20)
@@ -95,38 +96,11 @@ static bool take_labels(struct fit *fit, struct ood_error *err)
     return fit->labels != NULL;
 }
 
-static bool take_annotations(struct fit *fit, struct ood_error *err)
-{
-    struct ood_annotations *annotations = &fit->annotations;
-    if (fit->options.annotations == NULL)
-        return true;
-    if (!ood_annotations_read(fit->options.annotations, annotations, err))
-        return false;
-    if (annotations->skipped > 0)
-        ctl_say("fit: %s: %zu boxes without area were left out", fit->options.annotations, annotations->skipped);
-    fit->name_classes = ood_new_array(size_t, annotations->name_count, err);
-    return fit->name_classes != NULL;
-}
-
-static bool match_names(struct fit *fit, struct ood_error *err)
-{
-    const struct ood_annotations *annotations = &fit->annotations;
-    size_t known = 0;
-    ood_match_names(annotations, fit->labels, fit->classes, fit->name_classes);
-    for (size_t i = 0; i < annotations->name_count; i++) {
-        known += fit->name_classes[i] != SIZE_MAX;
-        if (fit->name_classes[i] == SIZE_MAX)
-            ctl_say("fit: %s: category %s is none of the detector's classes", fit->options.annotations, annotations->names[i]);
-    }
-    return fit->options.annotations == NULL || known > 0 ||
-           ood_fail(err, OOD_INVALID, "%s: no category is one of the detector's classes; --labels names those in the detector's order",
-                    fit->options.annotations);
-}
-
 bool fit_detector_input(struct fit *fit, struct ood_error *err)
 {
     const struct fit_options *options = &fit->options;
-    if (!fit_declaration(options->detector, &fit->declaration, err) || !take_annotations(fit, err) ||
+    if (!fit_declaration(options->detector, &fit->declaration, err) ||
+        (options->annotations != NULL && !ctl_truths_read("fit", options->annotations, &fit->annotations, &fit->name_classes, err)) ||
         !ood_file_read(options->model, OOD_MODEL_BYTES_MOST, &fit->onnx, err))
         return false;
     fit->preset = fit->declaration.detector.family;
@@ -143,5 +117,6 @@ bool fit_detector_input(struct fit *fit, struct ood_error *err)
         return ood_error_prefix(err, "%s", options->model);
     fit->classes = fit->declaration.detector.classes;
     fit->dimension = ood_decoder_dimension(fit->decoder);
-    return take_labels(fit, err) && (options->annotations == NULL || match_names(fit, err));
+    return take_labels(fit, err) && (options->annotations == NULL ||
+           ctl_truths_match("fit", options->annotations, &fit->annotations, fit->labels, fit->classes, false, fit->name_classes, err));
 }

@@ -1,5 +1,5 @@
-/* Resamples as weights: how often each picture was drawn. Scores are sorted once; a resample is a sweep over distinct scores with
- * its weights. Inside, a side's scores are groups of equal ones, ascending. */
+/* Resamples as weights: how often each picture, and so each item in it, was drawn. Scores are sorted once; a resample is a sweep over
+ * distinct scores with its weights. Inside, a side's scores are groups of equal ones, ascending. */
 #include "eval/bootstrap.h"
 
 #include <math.h>
@@ -105,13 +105,27 @@ static bool meet(const struct groups *in, struct meeting *meeting, struct ood_er
     return true;
 }
 
-static bool prepare(const struct ood_bootstrap *bootstrap, const struct ood_bootstrap_score *score, struct prepared *prepared, struct ood_error *err)
+/* Items of a score: of ID, of a set. */
+static size_t in_count(const struct ood_bootstrap *bootstrap, size_t score)
 {
+    const struct ood_bootstrap_items *items = bootstrap->scores[score].items;
+    return items != NULL ? items->in_count : bootstrap->in_count;
+}
+
+static size_t out_count(const struct ood_bootstrap *bootstrap, size_t score, size_t s)
+{
+    const struct ood_bootstrap_items *items = bootstrap->scores[score].items;
+    return items != NULL ? items->out_counts[s] : bootstrap->out_counts[s];
+}
+
+static bool prepare(const struct ood_bootstrap *bootstrap, size_t k, struct prepared *prepared, struct ood_error *err)
+{
+    const struct ood_bootstrap_score *score = &bootstrap->scores[k];
     prepared->meetings = ood_new_array(struct meeting, bootstrap->sets, err);
-    if (prepared->meetings == NULL || !group("in-distribution", score->in, bootstrap->in_count, &prepared->in, err))
+    if (prepared->meetings == NULL || !group("in-distribution", score->in, in_count(bootstrap, k), &prepared->in, err))
         return false;
     for (size_t s = 0; s < bootstrap->sets; s++)
-        if (!group("outlier", score->out[s], bootstrap->out_counts[s], &prepared->meetings[s].out, err) ||
+        if (!group("outlier", score->out[s], out_count(bootstrap, k, s), &prepared->meetings[s].out, err) ||
             !meet(&prepared->in, &prepared->meetings[s], err))
             return false;
     return true;
@@ -122,14 +136,15 @@ static bool prepare(const struct ood_bootstrap *bootstrap, const struct ood_boot
 /* Weights of one side's groups: of each alone, and of it and all above. Whole numbers, exact in double. */
 struct side { double *weight, *above; };     /* [n], [n + 1] */
 
-static void weigh(const struct groups *groups, const uint32_t *drawn, struct side *side)
+/* drawn: by picture; pictures: of the items, NULL where they are the pictures. */
+static void weigh(const struct groups *groups, const uint32_t *drawn, const size_t *pictures, struct side *side)
 {
     double above = 0;
     side->above[groups->count] = 0;
     for (size_t g = groups->count; g-- > 0;) {
         uint32_t weight = 0;
         for (size_t i = groups->starts[g]; i < groups->starts[g + 1]; i++)
-            weight += drawn[groups->order[i]];
+            weight += drawn[pictures != NULL ? pictures[groups->order[i]] : groups->order[i]];
         side->weight[g] = (double)weight;
         side->above[g] = above += (double)weight;
     }
@@ -167,10 +182,11 @@ static double precision_sum(const struct side *in, size_t count, const double *o
     return (sums[0] + sums[2]) + (sums[1] + sums[3]);
 }
 
-static struct ood_ranking rank_weighted(const struct prepared *prepared, const struct meeting *meeting, const struct side *in, size_t n,
-                                        const struct side *out, size_t m)
+static struct ood_ranking rank_weighted(const struct prepared *prepared, const struct meeting *meeting, const struct side *in, const struct side *out)
 {
-    double all_in = (double)n, all_out = (double)m, pairs = 0, precision = 0, least = 0.5;
+    double all_in = in->above[0], all_out = out->above[0], pairs = 0, precision = 0, least = 0.5;
+    if (!(all_in > 0 && all_out > 0))
+        return (struct ood_ranking){ NAN, NAN, NAN, NAN, NAN };
     for (size_t h = 0; h < meeting->out.count; h++) {
         double from = in->above[meeting->from[h]], after = in->above[meeting->after[h]];
         double up_to = all_out - out->above[h + 1];
@@ -180,7 +196,7 @@ static struct ood_ranking rank_weighted(const struct prepared *prepared, const s
         double error = 0.5 * (all_in - after) / all_in + 0.5 * out->above[h + 1] / all_out;      /* accept what is above this score */
         least = error < least ? error : least;
     }
-    size_t limit = group_of_rank(in, prepared->in.count, n);
+    size_t limit = group_of_rank(in, prepared->in.count, (size_t)all_in);
     return (struct ood_ranking){
         .auroc = pairs / (all_in * all_out),
         .fpr95 = out->above[meeting->next_out[limit]] / all_out,
@@ -200,7 +216,7 @@ static void draw(struct ood_random *random, uint32_t *drawn, size_t n)
 /* ---- all of them ---- */
 
 struct workspace {
-    uint32_t *drawn_in, **drawn_out;         /* [n]; [sets][m] */
+    uint32_t *drawn_in, **drawn_out;         /* by picture: [n]; [sets][m] */
     struct side in, out;
 };
 
@@ -218,18 +234,20 @@ static void workspace_free(struct workspace *space, size_t sets)
 
 static bool workspace_new(const struct ood_bootstrap *bootstrap, struct workspace *space, struct ood_error *err)
 {
-    size_t n = bootstrap->in_count, most = 0;
-    space->drawn_in = ood_new_array(uint32_t, n, err);
+    size_t most_in = 0, most_out = 0;
+    space->drawn_in = ood_new_array(uint32_t, bootstrap->in_count, err);
     space->drawn_out = ood_new_array(uint32_t *, bootstrap->sets, err);
     for (size_t s = 0; space->drawn_out != NULL && s < bootstrap->sets; s++) {
-        size_t m = bootstrap->out_counts[s];
-        most = m > most ? m : most;
-        space->drawn_out[s] = ood_new_array(uint32_t, m, err);
+        space->drawn_out[s] = ood_new_array(uint32_t, bootstrap->out_counts[s], err);
         if (space->drawn_out[s] == NULL)
             return false;
+        for (size_t k = 0; k < bootstrap->score_count; k++)
+            most_out = out_count(bootstrap, k, s) > most_out ? out_count(bootstrap, k, s) : most_out;
     }
-    space->in = (struct side){ ood_new_array(double, n, err), ood_new_array(double, n + 1, err) };
-    space->out = (struct side){ ood_new_array(double, most, err), ood_new_array(double, most + 1, err) };
+    for (size_t k = 0; k < bootstrap->score_count; k++)
+        most_in = in_count(bootstrap, k) > most_in ? in_count(bootstrap, k) : most_in;
+    space->in = (struct side){ ood_new_array(double, most_in, err), ood_new_array(double, most_in + 1, err) };
+    space->out = (struct side){ ood_new_array(double, most_out, err), ood_new_array(double, most_out + 1, err) };
     return space->drawn_in != NULL && space->drawn_out != NULL && space->in.weight != NULL && space->in.above != NULL &&
            space->out.weight != NULL && space->out.above != NULL;
 }
@@ -238,12 +256,12 @@ static void resample(const struct ood_bootstrap *bootstrap, const struct prepare
                      struct ood_ranking *figures)
 {
     for (size_t k = 0; k < bootstrap->score_count; k++) {
-        weigh(&prepared[k].in, space->drawn_in, &space->in);
+        const struct ood_bootstrap_items *items = bootstrap->scores[k].items;
+        weigh(&prepared[k].in, space->drawn_in, items != NULL ? items->in_pictures : NULL, &space->in);
         for (size_t s = 0; s < bootstrap->sets; s++) {
             const struct meeting *meeting = &prepared[k].meetings[s];
-            weigh(&meeting->out, space->drawn_out[s], &space->out);
-            figures[(k * bootstrap->sets + s) * bootstrap->resamples + r] =
-                rank_weighted(&prepared[k], meeting, &space->in, bootstrap->in_count, &space->out, bootstrap->out_counts[s]);
+            weigh(&meeting->out, space->drawn_out[s], items != NULL ? items->out_pictures[s] : NULL, &space->out);
+            figures[(k * bootstrap->sets + s) * bootstrap->resamples + r] = rank_weighted(&prepared[k], meeting, &space->in, &space->out);
         }
     }
 }
@@ -265,7 +283,7 @@ bool ood_bootstrap_run(const struct ood_bootstrap *bootstrap, struct ood_ranking
     if (prepared == NULL)
         return false;
     for (size_t k = 0; k < bootstrap->score_count; k++)
-        if (!prepare(bootstrap, &bootstrap->scores[k], &prepared[k], err))
+        if (!prepare(bootstrap, k, &prepared[k], err))
             goto out;
     if (!workspace_new(bootstrap, &space, err))
         goto out;
@@ -298,6 +316,11 @@ static double percentile(const double *sorted, size_t n, double share_below)
 
 struct ood_interval ood_interval_of(double *values, size_t n)
 {
+    size_t there = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(values[i]))
+            values[there++] = values[i];
+    n = there;
     if (n == 0)
         return (struct ood_interval){ NAN, NAN };
     ood_sort(values, n);

@@ -137,47 +137,87 @@ static struct ood_ranking *at(const struct resampled *drawn, size_t score, size_
     return &drawn->figures[(score * drawn->rows + row) * drawn->resamples + r];
 }
 
+static size_t pictures_of(const struct ood_scores *scores) { return scores->pictures != NULL ? scores->picture_count : scores->count; }
+
+/* What the bootstrap reads, gathered from the subjects. */
+struct layout {
+    size_t *counts;                          /* [sets]: pictures */
+    struct ood_bootstrap_score *scores;      /* [scores] */
+    const double **rows;                     /* [scores][sets] */
+    struct ood_bootstrap_items items[2];     /* of the subjects */
+    size_t *item_counts;                     /* [subjects][sets] */
+    const size_t **item_pictures;            /* [subjects][sets] */
+};
+
+static void layout_free(struct layout *layout)
+{
+    ood_free(layout->counts);
+    ood_free(layout->scores);
+    ood_free(layout->rows);
+    ood_free(layout->item_counts);
+    ood_free(layout->item_pictures);
+}
+
+static bool lay_out(const struct ood_evaluation *evaluation, const struct ood_subject *subjects, const struct resampled *drawn, struct layout *layout,
+                    struct ood_error *err)
+{
+    size_t sets = evaluation->sets;
+    layout->counts = ood_new_array(size_t, sets, err);
+    layout->scores = ood_new_array(struct ood_bootstrap_score, drawn->scores, err);
+    layout->rows = ood_alloc(drawn->scores, sets * sizeof *layout->rows, err);
+    layout->item_counts = ood_alloc(2, sets * sizeof *layout->item_counts, err);
+    layout->item_pictures = ood_alloc(2, sets * sizeof *layout->item_pictures, err);
+    if (layout->counts == NULL || layout->scores == NULL || layout->rows == NULL || layout->item_counts == NULL || layout->item_pictures == NULL)
+        return false;
+    for (size_t s = 0; s < sets; s++)
+        layout->counts[s] = pictures_of(&subjects[0].out[s]);
+    for (size_t i = 0; i < evaluation->subject_count; i++) {
+        for (size_t s = 0; s < sets; s++) {
+            layout->item_counts[i * sets + s] = subjects[i].out[s].count;
+            layout->item_pictures[i * sets + s] = subjects[i].out[s].pictures;
+        }
+        layout->items[i] = (struct ood_bootstrap_items){ subjects[i].in.count, subjects[i].in.pictures, layout->item_counts + i * sets,
+                                                         layout->item_pictures + i * sets };
+    }
+    for (size_t k = 0; k < drawn->scores; k++) {
+        const struct ood_subject *subject = &subjects[drawn->which[k].subject];
+        for (size_t s = 0; s < sets; s++)
+            layout->rows[k * sets + s] = subject->out[s].of[drawn->which[k].contender];
+        layout->scores[k] = (struct ood_bootstrap_score){ subject->in.of[drawn->which[k].contender], layout->rows + k * sets,
+                                                          subject->in.pictures != NULL ? &layout->items[drawn->which[k].subject] : NULL };
+    }
+    return true;
+}
+
 /* Fills the rows of sets; `figures` of the bootstrap have no rows of means in between. */
 static bool draw(const struct ood_evaluation *evaluation, const struct ood_subject *subjects, const struct ood_evaluation_options *options,
                  struct resampled *drawn, struct ood_error *err)
 {
     size_t sets = evaluation->sets, flags = 0, total;
     const bool *flag_rows[2];
+    struct layout layout = { 0 };
     struct ood_ranking *figures = NULL;
     bool done = false;
-    size_t *counts = ood_new_array(size_t, sets, err);
-    struct ood_bootstrap_score *scores = ood_new_array(struct ood_bootstrap_score, drawn->scores, err);
-    const double **rows = ood_alloc(drawn->scores, sets * sizeof *rows, err);
     if (!ood_mul_size(drawn->scores * sets, drawn->resamples, &total)) {
         ood_fail(err, OOD_LIMIT, "%zu resamples of %zu scores and %zu sets are too many", drawn->resamples, drawn->scores, sets);
         goto out;
     }
     figures = ood_new_array(struct ood_ranking, total, err);
-    if (counts == NULL || scores == NULL || rows == NULL || figures == NULL)
+    if (figures == NULL || !lay_out(evaluation, subjects, drawn, &layout, err))
         goto out;
-    for (size_t s = 0; s < sets; s++)
-        counts[s] = subjects[0].out[s].count;
-    for (size_t k = 0; k < drawn->scores; k++) {
-        const struct ood_subject *subject = &subjects[drawn->which[k].subject];
-        for (size_t s = 0; s < sets; s++)
-            rows[k * sets + s] = subject->out[s].of[drawn->which[k].contender];
-        scores[k] = (struct ood_bootstrap_score){ subject->in.of[drawn->which[k].contender], rows + k * sets };
-    }
     for (size_t i = 0; i < evaluation->subject_count; i++)
         if (subjects[i].correct != NULL)
             flag_rows[flags++] = subjects[i].correct;
     const struct ood_bootstrap bootstrap = {
-        .resamples = drawn->resamples, .seed = options->seed, .in_count = subjects[0].in.count, .sets = sets, .out_counts = counts,
-        .score_count = drawn->scores, .scores = scores, .flag_count = flags, .flags = flag_rows,
+        .resamples = drawn->resamples, .seed = options->seed, .in_count = pictures_of(&subjects[0].in), .sets = sets, .out_counts = layout.counts,
+        .score_count = drawn->scores, .scores = layout.scores, .flag_count = flags, .flags = flag_rows,
     };
     done = ood_bootstrap_run(&bootstrap, figures, drawn->shares, err);
     for (size_t k = 0; done && k < drawn->scores; k++)
         for (size_t s = 0; s < sets; s++)
             memcpy(at(drawn, k, s, 0), figures + (k * sets + s) * drawn->resamples, drawn->resamples * sizeof *figures);
 out:
-    ood_free(counts);
-    ood_free(scores);
-    ood_free(rows);
+    layout_free(&layout);
     ood_free(figures);
     return done;
 }
@@ -233,6 +273,34 @@ static void accuracy_intervals(struct ood_evaluation *evaluation, const struct o
     for (size_t r = 0; r < resamples; r++)
         drawn->column[r] = of[0][r] - of[1][r];
     evaluation->accuracy_difference = ood_interval_of(drawn->column, resamples);
+}
+
+static bool keep_draws(const struct ood_evaluation *evaluation, struct ood_figures *figures, const struct resampled *drawn, size_t k, struct ood_error *err)
+{
+    size_t total;
+    if (!ood_mul_size(evaluation->rows, drawn->resamples, &total))
+        return ood_fail(err, OOD_LIMIT, "%zu resamples are too many", drawn->resamples);
+    figures->draws = ood_new_array(struct ood_ranking, total, err);
+    if (figures->draws != NULL)
+        memcpy(figures->draws, at(drawn, k, 0, 0), total * sizeof *figures->draws);
+    return figures->draws != NULL;
+}
+
+bool ood_difference_interval(const struct ood_subject_figures *figures, enum ood_contender ours, enum ood_contender reference, size_t row,
+                             size_t figure, size_t resamples, struct ood_interval *interval, struct ood_error *err)
+{
+    const struct ood_ranking *a = figures->of[ours].draws, *b = figures->of[reference].draws;
+    *interval = (struct ood_interval){ NAN, NAN };
+    if (a == NULL || b == NULL)
+        return true;
+    double *values = ood_new_array(double, resamples, err);
+    if (values == NULL)
+        return false;
+    for (size_t r = 0; r < resamples; r++)
+        values[r] = ood_figure_of(&a[row * resamples + r], figure) - ood_figure_of(&b[row * resamples + r], figure);
+    *interval = ood_interval_of(values, resamples);
+    ood_free(values);
+    return true;
 }
 
 /* ---- one network against another ---- */
@@ -299,9 +367,11 @@ static bool resample(struct ood_evaluation *evaluation, const struct ood_subject
         if (drawn.figures == NULL || drawn.shares == NULL || drawn.column == NULL || !draw(evaluation, subjects, options, &drawn, err) ||
             !draw_means(evaluation, sets, &drawn, err))
             goto out;
-        for (size_t k = 0; k < drawn.scores; k++)
-            if (!set_intervals(evaluation, &evaluation->subjects[drawn.which[k].subject].of[drawn.which[k].contender], &drawn, k, err))
+        for (size_t k = 0; k < drawn.scores; k++) {
+            struct ood_figures *figures = &evaluation->subjects[drawn.which[k].subject].of[drawn.which[k].contender];
+            if (!set_intervals(evaluation, figures, &drawn, k, err) || (options->keep_draws && !keep_draws(evaluation, figures, &drawn, k, err)))
                 goto out;
+        }
         accuracy_intervals(evaluation, subjects, &drawn);
     }
     done = evaluation->subject_count < 2 || reduce(evaluation, &drawn, err);
@@ -315,12 +385,13 @@ bool ood_evaluate(const struct ood_subject *subjects, size_t subject_count, cons
 {
     if (set_count == 0)
         return ood_fail(err, OOD_INVALID, "sets of outliers: found none, expected at least 1");
-    for (size_t s = 0; s < set_count; s++)
-        if (subject_count > 1 && subjects[0].out[s].count != subjects[1].out[s].count)
-            return ood_fail(err, OOD_INVALID, "%s: %zu pictures against %zu, expected the same", sets[s].name, subjects[0].out[s].count,
-                            subjects[1].out[s].count);
-    if (subject_count > 1 && subjects[0].in.count != subjects[1].in.count)
-        return ood_fail(err, OOD_INVALID, "in-distribution: %zu pictures against %zu, expected the same", subjects[0].in.count, subjects[1].in.count);
+    for (size_t s = 0; s < set_count && subject_count > 1; s++)
+        if (pictures_of(&subjects[0].out[s]) != pictures_of(&subjects[1].out[s]))
+            return ood_fail(err, OOD_INVALID, "%s: %zu pictures against %zu, expected the same", sets[s].name, pictures_of(&subjects[0].out[s]),
+                            pictures_of(&subjects[1].out[s]));
+    if (subject_count > 1 && pictures_of(&subjects[0].in) != pictures_of(&subjects[1].in))
+        return ood_fail(err, OOD_INVALID, "in-distribution: %zu pictures against %zu, expected the same", pictures_of(&subjects[0].in),
+                        pictures_of(&subjects[1].in));
     evaluation->sets = set_count;
     evaluation->subject_count = subject_count;
     evaluation->accuracy_difference = (struct ood_interval){ NAN, NAN };
@@ -341,6 +412,7 @@ void ood_evaluation_free(struct ood_evaluation *evaluation)
             ood_free(figures->low);
             ood_free(figures->high);
             ood_free(figures->other);
+            ood_free(figures->draws);
         }
     ood_free(evaluation->group_names);
     ood_free(evaluation->reductions);

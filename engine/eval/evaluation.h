@@ -31,13 +31,16 @@ static inline double ood_figure_of(const struct ood_ranking *ranking, size_t fig
 /* ---- what goes in ---- */
 
 struct ood_scores {
-    size_t count;                            /* pictures, at least 1 */
+    size_t count;                            /* items, at least 1 */
     const double *of[OOD_CONTENDERS];        /* [count], finite, high = in; NULL: left out (in every set alike) */
+    const size_t *pictures;                  /* [count]: the picture each item is in; NULL: the items are the pictures. In all sets, or in none */
+    size_t picture_count;                    /* with `pictures`: of the set, those without an item counted */
 };
 
 struct ood_out_set { const char *name, *group; };                        /* group: NULL, none */
 
-/* What one network said. The same pictures in the same places as the other's, where two are compared. */
+/* What one network said. The same pictures in the same places as the other's, where two are compared; with `pictures` each has items of its
+ * own. */
 struct ood_subject {
     struct ood_scores in;
     const bool *correct;                     /* [in.count]: was its class right? NULL: no labels */
@@ -48,6 +51,7 @@ struct ood_evaluation_options {
     size_t resamples;                        /* 0: no intervals */
     uint64_t seed;
     enum ood_convention convention;          /* beside the default; DEFAULT: no other */
+    bool keep_draws;                         /* every resample's figures */
 };
 
 /* ---- what comes out ---- */
@@ -59,6 +63,7 @@ struct ood_figures {
     struct ood_ranking *rows;                /* [rows] */
     struct ood_ranking *low, *high;          /* [rows]: intervals; NULL: none */
     struct ood_ranking *other;               /* [rows], by options.convention; NULL: none */
+    struct ood_ranking *draws;               /* [rows][resamples]; NULL unless kept. NAN: a resample without items */
 };
 
 struct ood_subject_figures {
@@ -85,6 +90,10 @@ bool ood_row_has(const struct ood_evaluation *evaluation, const struct ood_out_s
 /* "flowers", "mean, near", "mean". */
 #define OOD_ROW_TEXT 256
 const char *ood_row_title(const struct ood_evaluation *evaluation, const struct ood_out_set *sets, size_t row, char text[OOD_ROW_TEXT]);
+
+/* The interval of the difference of two scores' figures, ours less the reference's, of a subject whose draws were kept; NAN: there are none. */
+bool ood_difference_interval(const struct ood_subject_figures *figures, enum ood_contender ours, enum ood_contender reference, size_t row,
+                             size_t figure, size_t resamples, struct ood_interval *interval, struct ood_error *err) OOD_MUST_CHECK;
 
 /* subject_count: 1, or 2 to compare the first with the second. sets at least 1. Zero *evaluation before; freed by
  * ood_evaluation_free, which takes half-built ones. Errors name the set or score. */

@@ -3,47 +3,13 @@
 blue, its pictures as class folders, shards and a list, and broken ones of each.
 
     oodctl_material.py FOLDER"""
-import gzip, io, json, os, random, struct, sys, tarfile, zlib
+import gzip, io, json, os, random, sys, tarfile, zlib
+
+sys.dont_write_bytecode = True
+from wire import png_bytes, field, ints, node, tensor, value_info
 
 out = sys.argv[1]
 random.seed(7)
-
-
-# ---- protobuf's wire format, as much of it as ONNX files need ----
-def varint(n):
-    n &= (1 << 64) - 1
-    b = b""
-    while True:
-        b += bytes([n & 127 | (128 if n > 127 else 0)])
-        n >>= 7
-        if not n:
-            return b
-
-
-def field(number, payload):
-    if isinstance(payload, int):
-        return varint(number << 3) + varint(payload)
-    if isinstance(payload, str):
-        payload = payload.encode()
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
-
-
-def tensor(name, dims, values):
-    return b"".join(field(1, d) for d in dims) + field(2, 1) + field(8, name) + field(9, struct.pack("<%df" % len(values), *values))
-
-
-def value_info(name, dims):
-    shape = b"".join(field(1, field(2, d) if isinstance(d, str) else field(1, d)) for d in dims)
-    return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
-
-
-def ints(name, values):
-    return field(5, field(1, name) + b"".join(field(8, v) for v in values) + field(20, 7))
-
-
-def node(op, inputs, outputs, attributes=b""):
-    return field(1, b"".join(field(1, i) for i in inputs) + b"".join(field(2, o) for o in outputs) + field(3, op + "_" + outputs[0]) + field(4, op) + attributes)
-
 
 weights = {}
 
@@ -95,9 +61,7 @@ pixels = []                                        # of every picture made, in o
 def png(base, size=8, spread=60):
     lines = [bytes(max(0, min(255, c + random.randint(-spread, spread))) for _ in range(size) for c in base) for _ in range(size)]
     pixels.append(list(b"".join(lines)))
-    rows = b"".join(b"\0" + line for line in lines)
-    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return png_bytes(size, size, lines)
 
 
 def write(name, data):

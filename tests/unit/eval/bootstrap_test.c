@@ -24,7 +24,7 @@ static void make(struct material *material, uint64_t seed, unsigned levels)
                 material->out[k][s][j] = levels > 0 ? (double)ood_random_below(&random, levels) : ood_random_normal(&random);
             material->rows[k][s] = material->out[k][s];
         }
-        material->scores[k] = (struct ood_bootstrap_score){ material->in[k], material->rows[k] };
+        material->scores[k] = (struct ood_bootstrap_score){ material->in[k], material->rows[k], NULL };
     }
     for (size_t i = 0; i < N; i++)
         material->flags[i] = ood_random_below(&random, 10) < 8;
@@ -82,6 +82,69 @@ static void agrees_with_ranking_what_was_drawn(void **state)
     }
 }
 
+/* Items in pictures: pictures are drawn, their items come along; two scores may have items of their own. */
+static void items_come_with_their_pictures(void **state)
+{
+    (void)state;
+    struct ood_error err = { 0 };
+    enum { PICTURES = 7, OUT = 5 };
+    static struct material material;
+    static struct ood_ranking figures[SCORES * RESAMPLES];
+    size_t pictures[SCORES][N], out_pictures[SCORES][40], in_counts[SCORES] = { 20, 9 }, out_counts[SCORES] = { 40, 3 }, undefined = 0;
+    const size_t out_picture_count = OUT, *rows[SCORES] = { out_pictures[0], out_pictures[1] };
+    struct ood_bootstrap_items items[SCORES];
+    make(&material, 11, 25);
+    struct ood_random random;
+    ood_random_seed(&random, 1);
+    for (size_t k = 0; k < SCORES; k++) {
+        for (size_t i = 0; i < in_counts[k]; i++)
+            pictures[k][i] = (size_t)ood_random_below(&random, PICTURES - 1);        /* the last has none */
+        for (size_t j = 0; j < out_counts[k]; j++)
+            out_pictures[k][j] = (size_t)ood_random_below(&random, k == 0 ? OUT : 1);
+        items[k] = (struct ood_bootstrap_items){ in_counts[k], pictures[k], &out_counts[k], &rows[k] };
+        material.scores[k] = (struct ood_bootstrap_score){ material.in[k], &material.rows[k][1], &items[k] };
+    }
+    struct ood_bootstrap bootstrap = { .resamples = RESAMPLES, .seed = 9, .in_count = PICTURES, .sets = 1, .out_counts = &out_picture_count,
+                                       .score_count = SCORES, .scores = material.scores };
+    check_ok(ood_bootstrap_run(&bootstrap, figures, NULL, &err));
+    ood_random_seed(&random, bootstrap.seed);
+    for (size_t r = 0; r < RESAMPLES; r++) {
+        size_t drawn[PICTURES], drawn_out[OUT];
+        for (size_t i = 0; i < PICTURES; i++)
+            drawn[i] = (size_t)ood_random_below(&random, PICTURES);
+        for (size_t i = 0; i < OUT; i++)
+            drawn_out[i] = (size_t)ood_random_below(&random, OUT);
+        for (size_t k = 0; k < SCORES; k++) {
+            double in[PICTURES * N], out[OUT * 40];
+            size_t n = 0, m = 0;
+            for (size_t i = 0; i < PICTURES; i++)
+                for (size_t x = 0; x < in_counts[k]; x++)
+                    if (pictures[k][x] == drawn[i])
+                        in[n++] = material.in[k][x];
+            for (size_t i = 0; i < OUT; i++)
+                for (size_t x = 0; x < out_counts[k]; x++)
+                    if (out_pictures[k][x] == drawn_out[i])
+                        out[m++] = material.out[k][1][x];
+            struct ood_ranking expected, found = figures[k * RESAMPLES + r];
+            if (n == 0 || m == 0) {
+                undefined++;
+                assert_true(isnan(found.auroc) && isnan(found.fpr95) && isnan(found.aupr_in) && isnan(found.aupr_out));
+                continue;
+            }
+            check_ok(ood_rank(in, n, out, m, &expected, &err));
+            same("auroc", found.auroc, expected.auroc, r);
+            same("fpr95", found.fpr95, expected.fpr95, r);
+            same("aupr_in", found.aupr_in, expected.aupr_in, r);
+            same("aupr_out", found.aupr_out, expected.aupr_out, r);
+            same("detection_error", found.detection_error, expected.detection_error, r);
+        }
+    }
+    assert_true(undefined > 0 && undefined < SCORES * RESAMPLES / 2);      /* the second score's outliers are all in one picture */
+    double some[] = { NAN, 7, NAN };
+    struct ood_interval interval = ood_interval_of(some, 3);
+    assert_true(interval.low == 7 && interval.high == 7);
+}
+
 /* For normal scores the AUROC's deviation is known (Hanley and McNeil 1982); the interval is about 3.92 of it wide. */
 static void intervals_have_the_right_width(void **state)
 {
@@ -92,7 +155,7 @@ static void intervals_have_the_right_width(void **state)
     static struct ood_ranking figures[DRAWS];
     const size_t count = MANY;
     const double *row = out;
-    struct ood_bootstrap_score score = { in, &row };
+    struct ood_bootstrap_score score = { in, &row, NULL };
     struct ood_random random;
     ood_random_seed(&random, 3);
     for (size_t i = 0; i < MANY; i++) {
@@ -133,7 +196,7 @@ static void what_it_refuses(void **state)
     double in[2] = { 1, 2 }, bad[2] = { 1, NAN };
     const double *row = in, *bad_row = bad;
     size_t two = 2, none = 0;
-    struct ood_bootstrap_score score = { in, &row };
+    struct ood_bootstrap_score score = { in, &row, NULL };
     struct ood_bootstrap bootstrap = { .resamples = 1, .in_count = 2, .sets = 1, .out_counts = &two, .score_count = 1, .scores = &score };
     bootstrap.in_count = 0;
     check_fails(ood_bootstrap_run(&bootstrap, figures, NULL, &err), OOD_INVALID, "in-distribution");
@@ -150,7 +213,8 @@ static void what_it_refuses(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(agrees_with_ranking_what_was_drawn), cmocka_unit_test(intervals_have_the_right_width),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(agrees_with_ranking_what_was_drawn), cmocka_unit_test(items_come_with_their_pictures),
+                                        cmocka_unit_test(intervals_have_the_right_width),
                                         cmocka_unit_test(percentiles), cmocka_unit_test(what_it_refuses) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
