@@ -22,7 +22,7 @@
 #define FIT_BUNDLE_ROWS(AT) \
     { "out", "BUNDLE", "the folder to write (needed)", CTL_TEXT, AT(out), 0, 0 }, \
     { "name", "NAME", "the bundle's name (default: the folder's)", CTL_TEXT, AT(name), 0, 0 }, \
-    { "labels", "FILE", "class names in the network's order, one a line (default: the sorted folder names)", CTL_TEXT, AT(labels), 0, 0 }, \
+    { "labels", "FILE", "class names in the network's order, one a line (default: the file's metadata, the sorted folder names)", CTL_TEXT, AT(labels), 0, 0 }, \
     { "preprocess", "PRESET", "cifar or imagenet (default: by the input's size)", CTL_TEXT, AT(preprocess), 0, 0 }, \
     { "width", "N", "the input's width, where the network leaves it open", CTL_SIZE, AT(width), 1, 65536 }, \
     { "height", "N", "its height", CTL_SIZE, AT(height), 1, 65536 }, \
@@ -96,6 +96,7 @@ struct fit {
     size_t kept_count;
 
     char **labels;                           /* [K] names */
+    const char *labels_key;                  /* of the network's metadata, where the names are from there; else NULL */
     size_t *label_classes;                   /* [label_count]: the class of each label text */
     bool labelled;
     size_t *image_classes;                   /* [images.count]: label's or, without labels, predicted */
@@ -144,6 +145,11 @@ bool fit_gather(struct fit *fit, const char *spec, struct ctl_keys *only, const 
                 struct ood_error *err) OOD_MUST_CHECK;
 /* A label text's number among fit->label_texts. */
 bool fit_intern_label(struct fit *fit, const char *text, uint32_t *out, struct ood_error *err) OOD_MUST_CHECK;
+/* The names in the network's metadata as fit->labels, with fit->labels_key: if there are any for its classes, and of texts[count], which
+ * `source` brought, all (or, where not `all`, one) are among them or numbers of classes. Else they stay NULL, and a warning says why.
+ * False: out of memory. */
+bool fit_names_from_network(struct fit *fit, const char *const *texts, size_t count, bool all, const char *source,
+                            struct ood_error *err) OOD_MUST_CHECK;
 /* The names of the classes, and which class each label text is. */
 bool fit_label_classes(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_labels(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;

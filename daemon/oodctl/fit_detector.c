@@ -71,7 +71,7 @@ static bool resolve(struct fit *fit, struct ood_error *err)
     return done;
 }
 
-/* From --labels; else the annotations' categories, where there are as many; else numbers. */
+/* From --labels; else the network's metadata; else the annotations' categories, where there are as many; else numbers. */
 static bool take_labels(struct fit *fit, struct ood_error *err)
 {
     struct ctl_labels read = { 0 };
@@ -86,6 +86,10 @@ static bool take_labels(struct fit *fit, struct ood_error *err)
         fit->labels = read.names;
         return true;
     }
+    if (!fit_names_from_network(fit, (const char *const *)fit->annotations.names, fit->annotations.name_count, false, fit->options.annotations, err))
+        return false;
+    if (fit->labels != NULL)
+        return true;
     bool named = fit->annotations.name_count == fit->classes;
     fit->labels = ood_new_array(char *, fit->classes, err);
     for (size_t k = 0; fit->labels != NULL && k < fit->classes; k++) {

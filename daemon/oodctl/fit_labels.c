@@ -4,6 +4,7 @@
 
 #include "base/number.h"
 #include "daemon/oodctl/fit.h"
+#include "graph/labels.h"
 
 static int compare(const void *a, const void *b)
 {
@@ -31,6 +32,51 @@ static bool names_from_file(struct fit *fit, struct ood_error *err)
         return false;
     }
     fit->labels = read.names;
+    return true;
+}
+
+/* How many of the label texts `labels` has; *stranger: the first it has not, numbers of classes aside. */
+static size_t count_known(const struct fit *fit, const struct ood_labels *labels, const char *const *texts, size_t count, const char **stranger)
+{
+    size_t known = 0, unused;
+    *stranger = NULL;
+    for (size_t i = 0, k; i < count; i++) {
+        for (k = 0; k < labels->count && strcmp(labels->names[k], texts[i]) != 0; k++)
+            ;
+        if (k < labels->count || is_number(fit, texts[i], &unused))
+            known++;
+        else if (*stranger == NULL)
+            *stranger = texts[i];
+    }
+    return known;
+}
+
+bool fit_names_from_network(struct fit *fit, const char *const *texts, size_t count, bool all, const char *source, struct ood_error *err)
+{
+    struct ood_error why = { 0 };
+    struct ood_labels labels = { 0 };
+    const char *stranger;
+    if (!ood_graph_labels(ood_model_graph(fit->model), fit->classes, &labels, &why)) {
+        if (why.code == OOD_OUT_OF_MEMORY) {
+            *err = why;
+            return false;
+        }
+        if (!fit->again)
+            ctl_say("fit: warning: %s: the class names in its metadata are not used: %s", fit->options.model, why.message);
+        return true;
+    }
+    if (labels.count == 0)
+        return true;
+    const size_t known = count_known(fit, &labels, texts, count, &stranger);
+    if (all ? known < count : known == 0 && count > 0) {
+        if (!fit->again)
+            ctl_say("fit: warning: %s: \"%s\" is none of the class names in the metadata of %s (%s, …), which are not used; --labels "
+                    "names the classes in the network's order", source, stranger, fit->options.model, labels.names[0]);
+        ood_labels_clear(&labels);
+        return true;
+    }
+    fit->labels = labels.names;              /* handed over */
+    fit->labels_key = labels.key;
     return true;
 }
 
@@ -82,7 +128,10 @@ static bool check_labelled(const struct fit_set *set, const char *source, bool l
 bool fit_label_classes(struct fit *fit, struct ood_error *err)
 {
     const struct fit_options *options = &fit->options;
-    if (!(options->labels != NULL ? names_from_file(fit, err) : names_from_sources(fit, err)))
+    const char *const *texts = (const char *const *)fit->label_texts;
+    if (options->labels == NULL && !fit_names_from_network(fit, texts, fit->label_count, true, options->images, err))
+        return false;
+    if (fit->labels == NULL && !(options->labels != NULL ? names_from_file(fit, err) : names_from_sources(fit, err)))
         return false;
     fit->label_classes = ood_new_array(size_t, fit->label_count, err);
     if (fit->label_classes == NULL)
@@ -90,7 +139,7 @@ bool fit_label_classes(struct fit *fit, struct ood_error *err)
     for (size_t i = 0; i < fit->label_count; i++)
         if (!find_class(fit, fit->label_texts[i], &fit->label_classes[i]))
             return ood_fail(err, OOD_INVALID, "label \"%s\" is neither one of the %zu in %s nor a class's number", fit->label_texts[i],
-                            fit->classes, options->labels != NULL ? options->labels : options->images);
+                            fit->classes, options->labels != NULL ? options->labels : fit->labels_key != NULL ? options->model : options->images);
     return true;
 }
 

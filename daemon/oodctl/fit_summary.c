@@ -91,6 +91,8 @@ void fit_summary(const struct fit *fit, double seconds)
         print_accuracy(fit);
     else if (bundle->detector == NULL)
         printf("labels          none: each picture counts for the class the network gives it\n");
+    if (fit->labels_key != NULL)
+        printf("class names     of the network's metadata (%s)\n", fit->labels_key);
     if (fit->classes <= 40 && bundle->detector == NULL)
         print_classes(fit);
     printf("energy          mean %.4f, deviation %.4f\n", judge->energy_mean, judge->energy_std);

@@ -60,6 +60,8 @@ struct ood_node {
     bool dead;                               /* taken out by a pass; skipped everywhere */
 };
 
+struct ood_label_text { const char *key, *text; };     /* of the file's metadata: see graph/labels.h */
+
 struct ood_graph {
     struct ood_value *values;
     size_t value_count, value_capacity;
@@ -69,6 +71,8 @@ struct ood_graph {
     size_t input_count, output_count;
     int opset;
     const char *producer;                    /* "pytorch 1.13.0" */
+    const struct ood_label_text *label_texts;
+    size_t label_text_count;
     int64_t fixed_batch;                     /* the first dimension of the first input where the file, or one_if_needed, fixes it; 0: free */
     struct ood_pool pool;                    /* names, lists, attributes */
     struct ood_tensor **tensors;             /* every tensor the graph owns */

@@ -39,4 +39,7 @@ struct ood_printable ood_printable(const char *name);
 /* Valid UTF-8 without control characters. */
 bool ood_name_is_clean(const char *name);
 
+/* The keys of metadata that may hold class names, in the order they are tried; ends in NULL (labels.c). */
+extern const char *const ood_label_keys[];
+
 #endif

@@ -92,6 +92,30 @@ static bool read_header(struct ood_graph *graph, const Onnx__ModelProto *model, 
     return graph->producer != NULL;
 }
 
+/* Metadata that may name the classes, in the order of the keys; of a key that comes twice the first. */
+static bool read_label_texts(struct ood_graph *graph, const Onnx__ModelProto *model, struct ood_error *err)
+{
+    size_t keys = 0;
+    while (ood_label_keys[keys] != NULL)
+        keys++;
+    struct ood_label_text *texts = ood_pool_alloc(&graph->pool, keys, sizeof *texts, err);
+    if (texts == NULL)
+        return false;
+    graph->label_texts = texts;
+    for (size_t k = 0; k < keys; k++)
+        for (size_t i = 0; i < model->n_metadata_props; i++) {
+            const Onnx__StringStringEntryProto *entry = model->metadata_props[i];
+            if (entry->key == NULL || entry->value == NULL || strcmp(entry->key, ood_label_keys[k]) != 0)
+                continue;
+            const char *text = ood_pool_strndup(&graph->pool, entry->value, strlen(entry->value), err);
+            if (text == NULL)
+                return false;
+            texts[graph->label_text_count++] = (struct ood_label_text){ ood_label_keys[k], text };
+            break;
+        }
+    return true;
+}
+
 /* ---- initialisers ---- */
 
 static bool read_initialisers(struct ood_graph *graph, const Onnx__GraphProto *proto, struct ood_error *err)
@@ -299,7 +323,7 @@ static bool read_model(struct ood_graph *graph, const Onnx__ModelProto *model,
                        const struct ood_graph_options *options, size_t size, struct ood_error *err)
 {
     struct ood_index index = { 0 };
-    bool ok = read_header(graph, model, err) && read_initialisers(graph, model->graph, err) &&
+    bool ok = read_header(graph, model, err) && read_label_texts(graph, model, err) && read_initialisers(graph, model->graph, err) &&
               read_inputs(graph, options, model->graph, err) && read_nodes(graph, options, model->graph, &index, err) &&
               read_outputs(graph, model->graph, &index, err) && ood_graph_order(graph, err);
     ood_free(index.entries);

@@ -78,6 +78,13 @@ def add(tar, name, data):
 
 
 write("tiny.onnx", network())
+
+
+def named(names, key="names"):
+    return network_bytes + field(14, field(1, key) + field(2, names))
+
+
+network_bytes = open(os.path.join(out, "tiny.onnx"), "rb").read()
 write("four.onnx", network(classes=4))
 write("garbage.onnx", b"\x0a\xff\xff\xff\xff\x0f garbage")
 colours = {"blue": (60, 60, 190), "green": (60, 190, 60), "red": (190, 60, 60)}
@@ -100,6 +107,14 @@ write("cancelling.onnx", network_16(1e5, 1.0, -1.0, 0))
 write("nan.onnx", network(poison=float("nan")))
 write("large.png", png((60, 60, 190), size=64))
 write("labels.txt", b"blue\ngreen\nred\n")
+# Class names in the file: as Ultralytics writes them, in another order than their letters', of which a list calls pictures.
+write("named.onnx", named("{0: 'zaffre', 1: 'moss', 2: \"artist's red\"}"))
+write("named_json.onnx", named('{"0": "blue", "1": "green", "2": "red"}', "id2label"))
+write("named_two.onnx", named("['a', 'b']"))
+write("named_badly.onnx", named("{0: blue}"))
+other = {"blue": "zaffre", "green": "moss", "red": "artist's red"}
+write("other.txt", "".join("images/%s/%02d.png\t%s\n" % (name, i, other[name]) for name, i, _ in pictures).encode())
+write("stranger.txt", "".join("images/%s/%02d.png\t%s\n" % (name, i, "teal" if i == 3 else other[name]) for name, i, _ in pictures).encode())
 write("list.txt", "".join("images/%s/%02d.png\t%s\n" % (name, i, name) for name, i, _ in pictures).encode())
 os.makedirs(os.path.join(out, "shards"))
 for shard in range(2):
