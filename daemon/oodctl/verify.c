@@ -95,7 +95,7 @@ static void compare(const struct ood_tensor *expected, const void *found, struct
 
 static struct ood_model *compile(const struct ood_bytes *onnx, const struct tensors *inputs, struct ood_error *err)
 {
-    struct ood_model_options model_options = { .operators = ood_op_table, .no_taps = true, .only_batch = 1 };
+    struct ood_model_options model_options = { .operators = ood_op_table, .no_taps = true, .only_batch = 1, .stages = true };
     if (inputs->count > 0 && inputs->items[0]->shape.rank > 0) {
         model_options.input_shape = inputs->items[0]->shape;
         model_options.only_batch = inputs->items[0]->shape.dims[0];
@@ -134,11 +134,10 @@ static bool run_model(struct ood_model *model, const struct tensors *inputs, con
         if (done)
             memcpy(ood_run_input(run, batch, i), tensor->data, tensor->count * ood_type_size(tensor->type));
     }
-    if (done)
-        ood_run_execute(run, batch);
+    done = done && ood_run_all(run, batch, err);
     for (size_t i = 0; done && i < outputs->count; i++) {
-        struct ood_shape shape = ood_model_output_shape(model, i);
-        done = check_tensor("output", i, ood_model_output_name(model, i), ood_model_output_type(model, i), &shape, batch, outputs->items[i], err);
+        const struct ood_shape shape = ood_run_output_shape(run, batch, i);
+        done = check_tensor("output", i, ood_model_output_name(model, i), ood_run_output_type(run, batch, i), &shape, batch, outputs->items[i], err);
         if (done)
             compare(outputs->items[i], ood_run_output(run, batch, i), d);
     }

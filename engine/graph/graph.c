@@ -13,6 +13,7 @@ void ood_graph_free(struct ood_graph *graph)
     ood_free(graph->tensors);
     ood_free(graph->values);
     ood_free(graph->nodes);
+    ood_free(graph->later);
     ood_pool_free(&graph->pool);
     ood_free(graph);
 }
@@ -174,12 +175,11 @@ static void count_use(struct ood_graph *graph, uint32_t value)
         graph->values[value].uses++;
 }
 
-void ood_graph_count_uses(struct ood_graph *graph, const uint32_t *keep, size_t n)
+/* Recursive as deep as branches lie in branches: the scan bounds it. */
+static void count_uses_of(struct ood_graph *graph, const struct ood_node *nodes, size_t count)
 {
-    for (size_t i = 0; i < graph->value_count; i++)
-        graph->values[i].uses = 0;
-    for (size_t i = 0; i < graph->node_count; i++) {
-        const struct ood_node *node = &graph->nodes[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct ood_node *node = &nodes[i];
         if (node->dead)
             continue;
         for (size_t k = 0; k < node->input_count; k++)
@@ -188,7 +188,17 @@ void ood_graph_count_uses(struct ood_graph *graph, const uint32_t *keep, size_t 
             if (node->posts[k].kind == OOD_POST_SUM)
                 count_use(graph, node->posts[k].value);
         count_use(graph, node->fused_bias);
+        for (size_t k = 0; node->branches != NULL && k < 2; k++)
+            count_uses_of(graph, node->branches[k].nodes, node->branches[k].node_count);
     }
+}
+
+void ood_graph_count_uses(struct ood_graph *graph, const uint32_t *keep, size_t n)
+{
+    for (size_t i = 0; i < graph->value_count; i++)
+        graph->values[i].uses = 0;
+    count_uses_of(graph, graph->nodes, graph->node_count);
+    count_uses_of(graph, graph->later, graph->later_count);
     for (size_t i = 0; i < graph->output_count; i++)
         count_use(graph, graph->outputs[i]);
     for (size_t i = 0; i < n; i++)

@@ -17,6 +17,8 @@ struct ood_value {
     struct ood_tensor *constant;             /* known at load (initialiser, folded), the graph's; else NULL */
     uint32_t producer;                       /* node index, or OOD_NONE (graph input, initialiser) */
     uint32_t uses;                           /* node inputs and fused operands that read it, plus one if a graph output or tap */
+    bool counted;                            /* staged: one dimension is the most there can be; how many there are, the run tells */
+    bool decides;                            /* staged: the next stage's shapes hang on what is in it */
 };
 
 enum ood_attribute_kind { OOD_ATTR_INT, OOD_ATTR_FLOAT, OOD_ATTR_STRING, OOD_ATTR_INTS, OOD_ATTR_FLOATS, OOD_ATTR_TENSOR, OOD_ATTR_OTHER };
@@ -46,6 +48,11 @@ struct ood_post {
 
 #define OOD_POSTS 4
 
+struct ood_node;
+
+/* One way an If may go: nodes over the graph's own values, in order, the last of which hand its outputs on, one each. */
+struct ood_branch { struct ood_node *nodes; size_t node_count, output_count; };
+
 struct ood_node {
     const struct ood_op *op;
     const char *name;                        /* the node's, or "OP_<index>" where the file gives none */
@@ -58,6 +65,8 @@ struct ood_node {
     size_t post_count;
     struct ood_post posts[OOD_POSTS];
     bool dead;                               /* taken out by a pass; skipped everywhere */
+    uint32_t origin;                         /* the same in every copy of a node of the file; 0: none */
+    struct ood_branch *branches;             /* If: [2], then and else; inputs 1, 2, … are what they read from outside. Else NULL */
 };
 
 struct ood_label_text { const char *key, *text; };     /* of the file's metadata: see graph/labels.h */
@@ -67,6 +76,10 @@ struct ood_graph {
     size_t value_count, value_capacity;
     struct ood_node *nodes;                  /* topological order */
     size_t node_count, node_capacity;
+    struct ood_node *later;                  /* staged: nodes whose shapes hang on what the nodes compute, in order */
+    size_t later_count, later_capacity;
+    bool staged;                             /* read with options.stages: `later` may hold nodes */
+    uint32_t origins;                        /* the greatest ood_node.origin */
     uint32_t *inputs, *outputs;              /* graph inputs (initialisers left out), outputs */
     size_t input_count, output_count;
     int opset;
@@ -89,6 +102,8 @@ struct ood_graph_options {
     int64_t batch;
     /* Where shape arithmetic allows no free batch, bind it to 1, as if the file fixed it: pictures then go one by one. */
     bool one_if_needed;
+    /* Nodes whose shapes depend on data are put off to `later` instead of being refused: graph/stage.h. */
+    bool stages;
 };
 
 #define OOD_MODEL_BYTES_MOST ((size_t)1 << 31)

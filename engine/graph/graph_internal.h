@@ -20,7 +20,11 @@ void ood_graph_count_uses(struct ood_graph *graph, const uint32_t *keep, size_t 
 /* Puts nodes in topological order, the file's where that is one. Iterative. A cycle: OOD_INVALID, naming a node on it. */
 bool ood_graph_order(struct ood_graph *graph, struct ood_error *err) OOD_MUST_CHECK;
 
-/* check, shape and evaluate of every node, in order. Values computed at load may take `budget` bytes in all. */
+/* Copies a node with input and output lists of its own, which passes may change. False: no memory. */
+bool ood_node_copy(struct ood_graph *graph, const struct ood_node *from, struct ood_node *to, struct ood_error *err) OOD_MUST_CHECK;
+
+/* check, shape and evaluate of every node, in order; an If whose condition is known gives way to its branch. Where the graph is staged, what
+ * cannot be told yet goes to `later`. Values computed at load may take `budget` bytes in all. */
 bool ood_graph_infer(struct ood_graph *graph, size_t budget, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Computes output 0 now if the operator can and every input is known; *bytes is what may still be taken. True also where

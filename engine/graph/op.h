@@ -22,6 +22,7 @@ enum ood_op_traits {
     OOD_OP_BATCH_NORM = 1 << 6,
     OOD_OP_ADD = 1 << 7,
     OOD_OP_MUL = 1 << 8,                    /* by element, with broadcasting */
+    OOD_OP_BRANCHES = 1 << 9,                /* If: two graphs as attributes, one of which takes its place */
 };
 
 struct ood_op {
@@ -44,6 +45,11 @@ struct ood_op {
     bool (*as_post)(const struct ood_graph *graph, const struct ood_node *node, struct ood_post *post);
     /* If set: is output 0 input 0 for this very node (a Cast to the same type, a Pad by zero, a Concat of one)? */
     bool (*identity)(const struct ood_graph *graph, const struct ood_node *node);
+    /* Inputs (bit i: input i) on whose elements the outputs' shapes, or what lower() makes, depend: shape() wants them known. */
+    unsigned decided_by;
+    /* If set: how many there are along *axis of output i, only a run can tell; shape() gives the most (or, where all is known, a constant),
+     * lower() writes the outputs dense and the number to ood_builder_count. False: not this output. */
+    bool (*counted)(const struct ood_graph *graph, const struct ood_node *node, size_t output, size_t *axis);
     /* What tells the rows of one family apart (which function, which comparison): read by the family's own functions alone. */
     const void *detail;
 };

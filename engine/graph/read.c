@@ -33,6 +33,14 @@ uint32_t ood_index_find(const struct ood_index *index, const char *name)
     return found != NULL ? found->value : OOD_NONE;
 }
 
+uint32_t ood_scope_find(const struct ood_scope *scope, const char *name)
+{
+    uint32_t value = OOD_NONE;
+    for (; value == OOD_NONE && scope != NULL; scope = scope->outer)
+        value = ood_index_find(scope->index, name);
+    return value;
+}
+
 /* All values so far. The entries are freed by the caller. */
 static bool index_values(const struct ood_graph *graph, struct ood_index *index, struct ood_error *err)
 {
@@ -118,7 +126,7 @@ static bool read_label_texts(struct ood_graph *graph, const Onnx__ModelProto *mo
 
 /* ---- initialisers ---- */
 
-static bool read_initialisers(struct ood_graph *graph, const Onnx__GraphProto *proto, struct ood_error *err)
+bool ood_read_initialisers(struct ood_graph *graph, const Onnx__GraphProto *proto, struct ood_error *err)
 {
     if (proto->n_sparse_initializer > 0)
         return ood_fail(err, OOD_UNSUPPORTED, "the graph has sparse initialisers");
@@ -265,12 +273,8 @@ static bool read_inputs(struct ood_graph *graph, const struct ood_graph_options 
 
 /* ---- nodes and outputs ---- */
 
-static bool read_nodes(struct ood_graph *graph, const struct ood_graph_options *options, const Onnx__GraphProto *proto,
-                       struct ood_index *index, struct ood_error *err)
+bool ood_read_output_values(struct ood_graph *graph, const Onnx__GraphProto *proto, struct ood_error *err)
 {
-    uint32_t output = (uint32_t)graph->value_count;
-    if (proto->n_node == 0)
-        return ood_fail(err, OOD_INVALID, "the graph has no nodes");
     for (size_t i = 0; i < proto->n_node; i++)
         for (size_t k = 0; k < proto->node[i]->n_output; k++) {
             if (proto->node[i]->output[k][0] == '\0')
@@ -279,12 +283,23 @@ static bool read_nodes(struct ood_graph *graph, const struct ood_graph_options *
             if (name == NULL || ood_graph_add_value(graph, name, err) == OOD_NONE)
                 return false;
         }
-    if (!index_values(graph, index, err) ||
+    return true;
+}
+
+static bool read_nodes(struct ood_graph *graph, const struct ood_graph_options *options, const Onnx__GraphProto *proto,
+                       struct ood_index *index, struct ood_error *err)
+{
+    const struct ood_scope scope = { .index = index };
+    uint32_t output = (uint32_t)graph->value_count;
+    if (proto->n_node == 0)
+        return ood_fail(err, OOD_INVALID, "the graph has no nodes");
+    if (!ood_read_output_values(graph, proto, err) || !index_values(graph, index, err) ||
         !ood_grow(&graph->nodes, &graph->node_capacity, proto->n_node, sizeof *graph->nodes, err))
         return false;
     for (size_t i = 0; i < proto->n_node; i++) {
-        if (!ood_read_node(graph, options->operators, proto->node[i], i, index, output, err))
+        if (!ood_read_node(graph, options->operators, proto->node[i], i, &scope, output, &graph->nodes[graph->node_count], err))
             return false;
+        graph->node_count++;
         for (size_t k = 0; k < proto->node[i]->n_output; k++)
             output += proto->node[i]->output[k][0] != '\0';
     }
@@ -323,13 +338,14 @@ static bool read_model(struct ood_graph *graph, const Onnx__ModelProto *model,
                        const struct ood_graph_options *options, size_t size, struct ood_error *err)
 {
     struct ood_index index = { 0 };
-    bool ok = read_header(graph, model, err) && read_label_texts(graph, model, err) && read_initialisers(graph, model->graph, err) &&
+    bool ok = read_header(graph, model, err) && read_label_texts(graph, model, err) && ood_read_initialisers(graph, model->graph, err) &&
               read_inputs(graph, options, model->graph, err) && read_nodes(graph, options, model->graph, &index, err) &&
               read_outputs(graph, model->graph, &index, err) && ood_graph_order(graph, err);
     ood_free(index.entries);
     if (!ok)
         return false;
     ood_graph_count_uses(graph, NULL, 0);
+    graph->staged = options->stages;
     return ood_graph_infer(graph, evaluation_budget(size), err);
 }
 

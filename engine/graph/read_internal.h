@@ -26,11 +26,24 @@ struct ood_index { struct ood_index_entry *entries; size_t count; };
 bool ood_index_sort(struct ood_index *index, struct ood_error *err) OOD_MUST_CHECK;
 uint32_t ood_index_find(const struct ood_index *index, const char *name);
 
-/* Node `position` of the file: operator, attributes, inputs through the index. Its outputs are values already, from
+/* Where names are looked up: a branch's own, then those around it. */
+struct ood_scope { const struct ood_index *index; const struct ood_scope *outer; };
+uint32_t ood_scope_find(const struct ood_scope *scope, const char *name);
+
+/* Node `position` of the file (or of a branch): operator, attributes, branches, inputs through the scope. Its outputs are values already, from
  * first_output on, those with an empty name left out. */
-bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto,
-                   size_t position,
-                   const struct ood_index *index, uint32_t first_output, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto, size_t position,
+                   const struct ood_scope *scope, uint32_t first_output, struct ood_node *node, struct ood_error *err) OOD_MUST_CHECK;
+
+/* The branches of an If, then_branch and else_branch: node->branches, and what they read from outside as inputs 1, 2, … */
+bool ood_read_branches(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto,
+                       const struct ood_scope *scope, struct ood_node *node, struct ood_error *err) OOD_MUST_CHECK;
+
+/* Initialisers of the file's graph, or of a branch, as constant values. */
+bool ood_read_initialisers(struct ood_graph *graph, const Onnx__GraphProto *proto, struct ood_error *err) OOD_MUST_CHECK;
+
+/* The outputs of a graph's nodes as values without a producer, in order. */
+bool ood_read_output_values(struct ood_graph *graph, const Onnx__GraphProto *proto, struct ood_error *err) OOD_MUST_CHECK;
 
 /* A copy of a value's name, if it is one that can be kept: not empty, UTF-8, no control characters. NULL on failure. */
 const char *ood_read_name(struct ood_graph *graph, const char *name, const char *what,

@@ -144,7 +144,7 @@ static bool read_attributes(struct ood_graph *graph, struct ood_node *node, cons
 }
 
 static bool read_edges(struct ood_graph *graph, struct ood_node *node, const Onnx__NodeProto *proto,
-                       const struct ood_index *index, uint32_t position, uint32_t first_output, struct ood_error *err)
+                       const struct ood_scope *scope, uint32_t position, uint32_t first_output, struct ood_error *err)
 {
     if (proto->n_output == 0 || proto->output[0][0] == '\0')
         return ood_fail(err, OOD_INVALID, "its first output has no name");
@@ -156,7 +156,7 @@ static bool read_edges(struct ood_graph *graph, struct ood_node *node, const Onn
         node->inputs[i] = OOD_NONE;
         if (proto->input[i][0] == '\0')
             continue;
-        node->inputs[i] = ood_index_find(index, proto->input[i]);
+        node->inputs[i] = ood_scope_find(scope, proto->input[i]);
         if (node->inputs[i] == OOD_NONE)
             return ood_fail(err, OOD_INVALID, "input %zu, \"%s\", is no graph input, initialiser or output of a node", i,
                             ood_printable(proto->input[i]).text);
@@ -185,12 +185,11 @@ static const char *node_name(struct ood_graph *graph, const Onnx__NodeProto *pro
     return ood_pool_strndup(&graph->pool, text, strlen(text), err);
 }
 
-bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto,
-                   size_t position, const struct ood_index *index, uint32_t first_output, struct ood_error *err)
+bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto, size_t position,
+                   const struct ood_scope *scope, uint32_t first_output, struct ood_node *node, struct ood_error *err)
 {
-    struct ood_node *node = &graph->nodes[graph->node_count];
     const char *op = proto->op_type != NULL ? proto->op_type : "", *domain = proto->domain != NULL ? proto->domain : "";
-    *node = (struct ood_node){ .opset = graph->opset, .fused_bias = OOD_NONE };
+    *node = (struct ood_node){ .opset = graph->opset, .fused_bias = OOD_NONE, .origin = ++graph->origins };
     node->name = node_name(graph, proto, position, err);
     if (node->name == NULL)
         return false;
@@ -203,9 +202,8 @@ bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operator
     if (node->op == NULL)
         return ood_fail(err, OOD_UNSUPPORTED, "node %s (%s, opset %d): operator %s is not supported", shown.text,
                         ood_printable(op).text, graph->opset, ood_printable(op).text);
-    if (!read_edges(graph, node, proto, index, (uint32_t)position, first_output, err) ||
-        !read_attributes(graph, node, proto, err))
+    if (!read_edges(graph, node, proto, scope, (uint32_t)position, first_output, err) || !read_attributes(graph, node, proto, err) ||
+        ((node->op->traits & OOD_OP_BRANCHES) != 0 && !ood_read_branches(graph, operators, proto, scope, node, err)))
         return ood_node_prefix(node, err);
-    graph->node_count++;
     return true;
 }

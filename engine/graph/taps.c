@@ -19,7 +19,7 @@ static bool has_trait(const struct ood_node *node, unsigned traits)
 static int64_t class_count(const struct ood_value *value)
 {
     int64_t classes = 1;
-    if (value->type != OOD_FLOAT32 || value->constant != NULL || value->shape.rank < 2)
+    if (value->type != OOD_FLOAT32 || value->constant != NULL || value->shape.rank < 2 || value->shape.rank > OOD_MAX_RANK)
         return 0;
     for (size_t i = 1; i < value->shape.rank; i++) {
         int64_t dim = value->shape.dims[i];

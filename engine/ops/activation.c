@@ -191,6 +191,6 @@ const struct ood_op ood_op_clip = {
 };
 
 const struct ood_op ood_op_clip_11 = {
-    .name = "Clip", .since = 11, .least_inputs = 1, .most_inputs = 3, .check = clip_11_check,
+    .name = "Clip", .since = 11, .least_inputs = 1, .most_inputs = 3, .decided_by = 1 << 1 | 1 << 2, .check = clip_11_check,
     .shape = activation_shape, .evaluate = clip_11_evaluate, .lower = clip_11_lower, .as_post = clip_11_as_post, .backward = clip_11_backward,
 };

@@ -76,6 +76,6 @@ static bool constant_of_shape_lower(struct ood_builder *builder, const struct oo
 }
 
 const struct ood_op ood_op_constant_of_shape = {
-    .name = "ConstantOfShape", .since = 9, .least_inputs = 1, .most_inputs = 1,
+    .name = "ConstantOfShape", .since = 9, .least_inputs = 1, .most_inputs = 1, .decided_by = 1 << 0,
     .shape = constant_of_shape_shape, .lower = constant_of_shape_lower,
 };

@@ -49,7 +49,8 @@ static bool range_shape(struct ood_graph *graph, const struct ood_node *node, st
 }
 
 const struct ood_op ood_op_range = {
-    .name = "Range", .since = 11, .least_inputs = 3, .most_inputs = 3, .shape = range_shape, .lower = ood_op_lower_known,
+    .name = "Range", .since = 11, .least_inputs = 3, .most_inputs = 3,
+    .decided_by = 1 << 0 | 1 << 1 | 1 << 2, .shape = range_shape, .lower = ood_op_lower_known,
 };
 
 /* ---- EyeLike ---- */
@@ -160,7 +161,8 @@ static bool one_hot_lower(struct ood_builder *builder, const struct ood_node *no
 }
 
 const struct ood_op ood_op_one_hot = {
-    .name = "OneHot", .since = 9, .least_inputs = 3, .most_inputs = 3, .shape = one_hot_shape, .lower = one_hot_lower,
+    .name = "OneHot", .since = 9, .least_inputs = 3, .most_inputs = 3,
+    .decided_by = 1 << 1, .shape = one_hot_shape, .lower = one_hot_lower,
 };
 
 /* ---- Trilu ---- */
@@ -217,7 +219,7 @@ static bool trilu_lower(struct ood_builder *builder, const struct ood_node *node
 }
 
 const struct ood_op ood_op_trilu = {
-    .name = "Trilu", .since = 14, .least_inputs = 1, .most_inputs = 2, .shape = trilu_shape, .lower = trilu_lower,
+    .name = "Trilu", .since = 14, .least_inputs = 1, .most_inputs = 2, .decided_by = 1 << 1, .shape = trilu_shape, .lower = trilu_lower,
 };
 
 /* ---- CumSum ---- */
@@ -290,5 +292,6 @@ static bool cum_sum_lower(struct ood_builder *builder, const struct ood_node *no
 }
 
 const struct ood_op ood_op_cum_sum = {
-    .name = "CumSum", .since = 11, .least_inputs = 2, .most_inputs = 2, .shape = cum_sum_shape, .lower = cum_sum_lower,
+    .name = "CumSum", .since = 11, .least_inputs = 2, .most_inputs = 2,
+    .decided_by = 1 << 1, .shape = cum_sum_shape, .lower = cum_sum_lower,
 };

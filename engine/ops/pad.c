@@ -290,11 +290,11 @@ const struct ood_op ood_op_pad = {
 };
 
 const struct ood_op ood_op_pad_11 = {
-    .name = "Pad", .since = 11, .until = 17, .least_inputs = 2, .most_inputs = 3,
+    .name = "Pad", .since = 11, .until = 17, .least_inputs = 2, .most_inputs = 3, .decided_by = 1 << 1 | 1 << 2,
     .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity,
 };
 
 const struct ood_op ood_op_pad_18 = {
-    .name = "Pad", .since = 18, .least_inputs = 2, .most_inputs = 4,
+    .name = "Pad", .since = 18, .least_inputs = 2, .most_inputs = 4, .decided_by = 1 << 1 | 1 << 2 | 1 << 3,
     .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity,
 };

@@ -485,7 +485,7 @@ static bool average_pool_backward(struct ood_tape *tape, const struct ood_node *
 #define REDUCES(row, op_name, input_opset, ...)                                                                        \
     static const struct reduction row##_reduction = { .axes_input = input_opset, __VA_ARGS__ };                       \
     REDUCE(row, op_name, 1, input_opset - 1, 1, .detail = &row##_reduction)                                           \
-    REDUCE(row##_##input_opset, op_name, input_opset, 0, 2, .detail = &row##_reduction)
+    REDUCE(row##_##input_opset, op_name, input_opset, 0, 2, .decided_by = 1 << 1, .detail = &row##_reduction)
 
 #define SQUARE_ROOT .step_count = 1, .step = { .function = OOD_UNARY_SQRT }
 #define LOGARITHM .step_count = 1, .step = { .function = OOD_UNARY_LOG }

@@ -97,7 +97,7 @@ static bool reshape_shape(struct ood_graph *graph, const struct ood_node *node, 
 }
 
 const struct ood_op ood_op_reshape = {
-    .name = "Reshape", .since = 5, .least_inputs = 2, .most_inputs = 2, .traits = OOD_OP_RESHAPE,
+    .name = "Reshape", .since = 5, .least_inputs = 2, .most_inputs = 2, .decided_by = 1 << 1, .traits = OOD_OP_RESHAPE,
     .shape = reshape_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };
 
@@ -205,7 +205,7 @@ const struct ood_op ood_op_squeeze = {
 };
 
 const struct ood_op ood_op_squeeze_13 = {
-    .name = "Squeeze", .since = 13, .least_inputs = 1, .most_inputs = 2, .traits = OOD_OP_RESHAPE,
+    .name = "Squeeze", .since = 13, .least_inputs = 1, .most_inputs = 2, .decided_by = 1 << 1, .traits = OOD_OP_RESHAPE,
     .shape = squeeze_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };
 
@@ -215,6 +215,6 @@ const struct ood_op ood_op_unsqueeze = {
 };
 
 const struct ood_op ood_op_unsqueeze_13 = {
-    .name = "Unsqueeze", .since = 13, .least_inputs = 2, .most_inputs = 2, .traits = OOD_OP_RESHAPE,
+    .name = "Unsqueeze", .since = 13, .least_inputs = 2, .most_inputs = 2, .decided_by = 1 << 1, .traits = OOD_OP_RESHAPE,
     .shape = unsqueeze_shape, .evaluate = ood_op_evaluate_same, .lower = ood_op_lower_alias, .backward = ood_reshape_backward,
 };

@@ -255,5 +255,5 @@ const struct ood_op ood_op_top_k = {
 };
 
 const struct ood_op ood_op_top_k_10 = {
-    .name = "TopK", .since = 10, .least_inputs = 2, .most_inputs = 2, .shape = top_k_shape, .lower = top_k_lower,
+    .name = "TopK", .since = 10, .least_inputs = 2, .most_inputs = 2, .decided_by = 1 << 1, .shape = top_k_shape, .lower = top_k_lower,
 };

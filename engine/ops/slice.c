@@ -218,6 +218,6 @@ const struct ood_op ood_op_slice = {
 };
 
 const struct ood_op ood_op_slice_10 = {
-    .name = "Slice", .since = 10, .least_inputs = 3, .most_inputs = 5,
+    .name = "Slice", .since = 10, .least_inputs = 3, .most_inputs = 5, .decided_by = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4,
     .shape = slice_shape, .evaluate = slice_evaluate, .lower = slice_lower, .backward = slice_backward,
 };

@@ -124,5 +124,5 @@ const struct ood_op ood_op_split = {
 };
 
 const struct ood_op ood_op_split_13 = {
-    .name = "Split", .since = 13, .least_inputs = 1, .most_inputs = 2, .shape = split_shape, .lower = split_lower,
+    .name = "Split", .since = 13, .least_inputs = 1, .most_inputs = 2, .decided_by = 1 << 1, .shape = split_shape, .lower = split_lower,
 };

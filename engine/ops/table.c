@@ -20,6 +20,7 @@
     X(celu)                 \
     X(clip)                 \
     X(clip_11)              \
+    X(compress)             \
     X(concat)               \
     X(constant)             \
     X(constant_of_shape)    \
@@ -52,6 +53,7 @@
     X(hard_swish)           \
     X(hardmax)              \
     X(identity)             \
+    X(if)                   \
     X(instance_norm)        \
     X(is_inf)               \
     X(is_nan)               \
@@ -72,6 +74,8 @@
     X(mod)                  \
     X(mul)                  \
     X(neg)                  \
+    X(non_max_suppression)  \
+    X(non_zero)             \
     X(not)                  \
     X(one_hot)              \
     X(or)                   \
@@ -106,6 +110,7 @@
     X(reshape)              \
     X(resize)               \
     X(resize_10)            \
+    X(roi_align)            \
     X(round)                \
     X(scatter)              \
     X(scatter_elements)     \
@@ -139,6 +144,7 @@
     X(top_k_10)             \
     X(transpose)            \
     X(trilu)                \
+    X(unique)               \
     X(unsqueeze)            \
     X(unsqueeze_13)         \
     X(upsample)             \

@@ -94,7 +94,8 @@ static bool tile_lower(struct ood_builder *builder, const struct ood_node *node,
 }
 
 const struct ood_op ood_op_tile = {
-    .name = "Tile", .since = 6, .least_inputs = 2, .most_inputs = 2, .shape = tile_shape, .evaluate = tile_evaluate, .lower = tile_lower,
+    .name = "Tile", .since = 6, .least_inputs = 2, .most_inputs = 2,
+    .decided_by = 1 << 1, .shape = tile_shape, .evaluate = tile_evaluate, .lower = tile_lower,
 };
 
 /* ---- DepthToSpace, SpaceToDepth ---- */

@@ -98,6 +98,6 @@ static bool expand_identity(const struct ood_graph *graph, const struct ood_node
 }
 
 const struct ood_op ood_op_expand = {
-    .name = "Expand", .since = 8, .least_inputs = 2, .most_inputs = 2,
+    .name = "Expand", .since = 8, .least_inputs = 2, .most_inputs = 2, .decided_by = 1 << 1,
     .shape = expand_shape, .evaluate = expand_evaluate, .lower = expand_lower, .identity = expand_identity,
 };

@@ -263,11 +263,78 @@ bool ood_builder_scratch(struct ood_builder *builder, size_t bytes, struct ood_o
     return true;
 }
 
+bool ood_builder_count(struct ood_builder *builder, const struct ood_node *node, struct ood_operand *out, struct ood_error *err)
+{
+    struct ood_plan *plan = builder->plan;
+    uint32_t buffer = OOD_NONE;
+    if (!ood_grow(&plan->counted, &plan->counted_capacity, plan->counted_count + 1, sizeof *plan->counted, err) ||
+        !new_buffer(builder, sizeof(int64_t), OOD_NONE, &buffer, err))
+        return false;
+    *out = (struct ood_operand){ buffer, NULL };
+    plan->counted[plan->counted_count++] = (struct ood_counted){ node, *out };
+    return true;
+}
+
+/* ---- weights ---- */
+
+/* Later stages are compiled anew for new shapes: the prepared weights of a linear operator, which do not hang on shapes, are made once. Its
+ * number in the file; 0: these are the stage's own. */
+static uint32_t shared_origin(const struct ood_builder *builder, const struct ood_node *node, const char *key)
+{
+    const struct ood_model *model = builder->model, *base = model->base;
+    if (base == NULL || node == NULL || (node->op->traits & OOD_OP_LINEAR) == 0 || node->input_count < 2 || strcmp(key, "bias") == 0)
+        return 0;
+    const uint32_t weights = node->inputs[1];
+    const bool of_file = weights < base->graph->value_count && model->graph->values[weights].constant != NULL &&
+                         model->graph->values[weights].constant == base->graph->values[weights].constant;
+    return of_file ? node->origin : 0;
+}
+
+static const void *look_up(const struct ood_model *base, uint32_t origin, const char *key)
+{
+    for (size_t i = 0; i < base->weights_count; i++)
+        if (base->weights[i].origin == origin && strcmp(base->weights[i].key, key) == 0)
+            return base->weights[i].memory;
+    return NULL;
+}
+
+/* Weights once kept stay as long as the model. */
+static const void *find_shared(struct ood_model *base, uint32_t origin, const char *key)
+{
+    pthread_mutex_lock(&base->lock);
+    const void *memory = look_up(base, origin, key);
+    pthread_mutex_unlock(&base->lock);
+    return memory;
+}
+
+/* Takes what is made, unless another thread was first. */
+static const void *keep_shared(struct ood_model *base, struct ood_weights *made, struct ood_error *err)
+{
+    pthread_mutex_lock(&base->lock);
+    const void *memory = look_up(base, made->origin, made->key);
+    const bool first = memory == NULL;
+    bool kept = !first || ood_grow(&base->weights, &base->weights_capacity, base->weights_count + 1, sizeof *base->weights, err);
+    if (first && kept) {
+        base->weights[base->weights_count++] = *made;
+        memory = made->memory;
+    }
+    pthread_mutex_unlock(&base->lock);
+    if (!first || !kept) {
+        ood_free(made->key);
+        ood_free(made->memory);
+    }
+    return memory;
+}
+
 const void *ood_builder_weights(struct ood_builder *builder, const struct ood_node *node, const char *key, size_t bytes,
                                 bool (*fill)(void *memory, const void *context, struct ood_error *err),
                                 const void *context, struct ood_error *err)
 {
     struct ood_model *model = builder->model;
+    const uint32_t origin = shared_origin(builder, node, key);
+    const void *shared = origin == 0 ? NULL : find_shared(model->base, origin, key);
+    if (shared != NULL)
+        return shared;
     for (size_t i = 0; i < model->weights_count; i++)
         if (model->weights[i].node == node && strcmp(model->weights[i].key, key) == 0)
             return model->weights[i].memory;
@@ -280,7 +347,9 @@ const void *ood_builder_weights(struct ood_builder *builder, const struct ood_no
         ood_free(memory);
         return NULL;
     }
-    model->weights[model->weights_count++] = (struct ood_weights){ node, name, memory, bytes };
+    if (origin != 0)
+        return keep_shared(model->base, &(struct ood_weights){ NULL, origin, name, memory, bytes }, err);
+    model->weights[model->weights_count++] = (struct ood_weights){ node, 0, name, memory, bytes };
     return memory;
 }
 

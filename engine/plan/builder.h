@@ -57,6 +57,9 @@ bool ood_builder_alias(struct ood_builder *builder, uint32_t value, uint32_t of,
 bool ood_builder_scratch(struct ood_builder *builder, size_t bytes, struct ood_operand *out,
                          struct ood_error *err) OOD_MUST_CHECK;
 
+/* Where a step of an operator with ood_op.counted writes how many there are: one int64. Once per node. */
+bool ood_builder_count(struct ood_builder *builder, const struct ood_node *node, struct ood_operand *out, struct ood_error *err) OOD_MUST_CHECK;
+
 /* Prepared weights, made once per model and shared by all plans and threads: looked up by (node, key); if new, `bytes`
  * of zeroed 64-byte aligned memory are filled by fill(memory, context). NULL on failure. */
 const void *ood_builder_weights(struct ood_builder *builder, const struct ood_node *node, const char *key, size_t bytes,

@@ -2,6 +2,7 @@
 #ifndef OOD_PLAN_BUILDER_INTERNAL_H
 #define OOD_PLAN_BUILDER_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "kernel/kernel.h"
@@ -32,7 +33,11 @@ struct ood_step {
 struct ood_buffer {
     struct ood_arena_value place;
     uint32_t last_reader;                    /* node index after which no value in it is read; OOD_NONE: an output, an input */
+    void *memory;                            /* not in the arena but here: what an earlier stage left. Else NULL */
 };
+
+/* How many of a node's outputs there are. */
+struct ood_counted { const struct ood_node *node; struct ood_operand operand; };
 
 /* One picture's part of a value, moved between the memory of all pictures and that of the one under way. */
 struct ood_piece_move { struct ood_operand from, to; size_t bytes; };
@@ -46,12 +51,16 @@ struct ood_plan {
     size_t move_count, move_capacity;
     struct ood_buffer *buffers;
     size_t buffer_count, buffer_capacity;
-    struct ood_operand *inputs, *outputs;    /* of the model, in order */
+    struct ood_operand *inputs;              /* of the graph, in order */
+    struct ood_operand *outputs;             /* what is delivered, in order */
+    struct ood_counted *counted;
+    size_t counted_count, counted_capacity;
     size_t arena_bytes;
 };
 
 struct ood_weights {
-    const struct ood_node *node;             /* NULL: a value's */
+    const struct ood_node *node;             /* NULL: a value's, or shared by stages: */
+    uint32_t origin;                         /* the node of the file, or 0 */
     char *key;
     void *memory;
     size_t bytes;
@@ -61,12 +70,17 @@ struct ood_model {
     atomic_size_t references;
     struct ood_graph *graph;
     struct ood_taps taps;
-    uint32_t *outputs;                       /* values delivered, in order */
-    struct ood_shape *output_shapes;         /* as delivered: features pooled */
+    uint32_t *outputs;                       /* values asked for, in order */
+    struct ood_shape *output_shapes;         /* as delivered: features pooled; rank OOD_RANK_FREE: only a run can tell */
     size_t output_count;
+    const uint32_t *delivered;               /* what a plan leaves behind: the outputs, or what the next stage reads as well (plan/stages.h) */
+    size_t delivered_count;
+    struct ood_model *base;                  /* of a later stage: the first stage's model, whose engine and weights it shares. Not a reference */
+    pthread_mutex_t lock;                    /* of the first: holds `weights` once plans are built, when stages share them */
     const struct ood_kernels *kernels;
     enum ood_convolution convolution;
     size_t piece_bytes;
+    unsigned passes;
     dnnl_engine_t engine;
     struct ood_plan *plans;                  /* ascending batch */
     size_t plan_count, plan_capacity;
@@ -95,6 +109,9 @@ struct ood_builder {
 /* Builds the plan for one batch size at the end of model->plans. */
 bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err) OOD_MUST_CHECK;
 void ood_plan_clear(struct ood_plan *plan);
+
+/* A later stage's model over a graph just made, which it takes (also on failure), with its one plan. */
+struct ood_model *ood_model_of_stage(struct ood_model *base, struct ood_graph *graph, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Features [N,C,H,W] as [N,C]: their mean over H, W, at the end of a pass. */
 bool ood_builder_pool_output(struct ood_builder *builder, uint32_t value, struct ood_operand *out, struct ood_error *err) OOD_MUST_CHECK;

@@ -1,6 +1,7 @@
 /* From an ONNX file to plans for each batch size: read, tap, simplify, lower, place. Read-only once made. */
 #include <string.h>
 
+#include "graph/stage.h"
 #include "plan/builder_internal.h"
 #include "plan/dnnl.h"
 
@@ -45,13 +46,19 @@ static bool set_outputs(struct ood_model *model, bool taps, struct ood_error *er
     for (size_t i = 0; i < count; i++) {
         model->outputs[i] = graph->outputs[i];
         model->output_shapes[i] = graph->values[graph->outputs[i]].shape;
+        if (graph->values[graph->outputs[i]].counted)
+            model->output_shapes[i].rank = OOD_RANK_FREE;
     }
+    model->delivered = model->outputs;
+    model->delivered_count = count;
     if (!taps)
         return true;
     static const char *const names[] = { "logits", "features" };
     for (size_t i = 0; i < 2; i++) {
         struct ood_shape *shape = &model->output_shapes[i];
         const struct ood_value *value = &graph->values[model->outputs[i]];
+        if (shape->rank == OOD_RANK_FREE)
+            return ood_fail(err, OOD_UNSUPPORTED, "%s: the shape of tensor %s depends on the data", names[i], value->name);
         if (value->type != OOD_FLOAT32)
             return ood_fail(err, OOD_UNSUPPORTED, "%s: tensor %s is %s, expected float32", names[i], value->name,
                             ood_type_name(value->type));
@@ -88,8 +95,8 @@ static uint32_t *find_last_readers(const struct ood_model *model, struct ood_err
     }
     for (size_t i = 0; i < graph->input_count; i++)
         last[graph->inputs[i]] = OOD_NONE;
-    for (size_t i = 0; i < model->output_count; i++)
-        last[model->outputs[i]] = OOD_NONE;
+    for (size_t i = 0; i < model->delivered_count; i++)
+        last[model->delivered[i]] = OOD_NONE;
     return last;
 }
 
@@ -133,9 +140,9 @@ static bool place_inputs(struct ood_builder *builder, bool pieces, struct ood_er
 static bool place_outputs(struct ood_builder *builder, struct ood_error *err)
 {
     struct ood_model *model = builder->model;
-    for (size_t i = 0; i < model->output_count; i++) {
-        uint32_t value = model->outputs[i];
-        bool pooled = model->output_shapes[i].rank != model->graph->values[value].shape.rank;
+    for (size_t i = 0; i < model->delivered_count; i++) {
+        uint32_t value = model->delivered[i];
+        bool pooled = model->delivered == model->outputs && model->output_shapes[i].rank != model->graph->values[value].shape.rank;
         if (pooled ? !ood_builder_pool_output(builder, value, &builder->plan->outputs[i], err)
                    : !ood_builder_input(builder, value, OOD_PLAIN, &builder->plan->outputs[i], err))
             return false;
@@ -160,6 +167,30 @@ static bool place_buffers(struct ood_plan *plan, struct ood_error *err)
     return done;
 }
 
+/* Are all outputs without elements? Then there is nothing to compute, by whatever operator. */
+static bool is_empty(const struct ood_builder *builder, const struct ood_node *node)
+{
+    bool empty = node->op->counted == NULL;
+    for (size_t i = 0; empty && i < node->output_count; i++) {
+        struct ood_shape shape = { 0 };
+        size_t count = 0;
+        if (node->outputs[i] != OOD_NONE)
+            shape = ood_builder_shape(builder, node->outputs[i]);
+        empty = node->outputs[i] == OOD_NONE || (ood_shape_count(&shape, &count) && count == 0);
+    }
+    return empty;
+}
+
+static bool place_empty(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
+{
+    struct ood_operand operand;
+    for (size_t i = 0; i < node->output_count; i++)
+        if (node->outputs[i] != OOD_NONE && ood_builder_constant(builder, node->outputs[i]) == NULL &&
+            !ood_builder_output(builder, node->outputs[i], OOD_PLAIN, &operand, err))
+            return false;
+    return true;
+}
+
 bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err)
 {
     const struct ood_graph *graph = model->graph;
@@ -173,7 +204,7 @@ bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err
     uint32_t *last_reader = find_last_readers(model, err);
     builder.placed = ood_new_array(struct ood_placed, graph->value_count, err);
     plan->inputs = ood_new_array(struct ood_operand, graph->input_count, err);
-    plan->outputs = ood_new_array(struct ood_operand, model->output_count, err);
+    plan->outputs = ood_new_array(struct ood_operand, model->delivered_count, err);
     builder.last_reader = last_reader;
     if (last_reader == NULL || builder.placed == NULL || plan->inputs == NULL || plan->outputs == NULL ||
         (batch > 1 && !ood_pieces_cut(model, &cut, &at_cut, err)))
@@ -187,7 +218,8 @@ bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err
         builder.node_index = (uint32_t)n;
         if (cut > 0 && n == cut && !ood_pieces_end(&builder, at_cut, err))
             goto out;
-        if (!graph->nodes[n].op->lower(&builder, &graph->nodes[n], err))
+        if (!(is_empty(&builder, &graph->nodes[n]) ? place_empty(&builder, &graph->nodes[n], err)
+                                                   : graph->nodes[n].op->lower(&builder, &graph->nodes[n], err)))
             goto out;
     }
     builder.node_index = OOD_NONE;
@@ -195,7 +227,11 @@ bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err
         goto out;
     for (size_t i = 0; i < graph->input_count; i++)          /* filled before the first step, by the caller */
         plan->buffers[plan->inputs[i].buffer].place.first_step = 0;
-    for (size_t i = 0; i < model->output_count; i++)         /* read after the last */
+    for (size_t i = 0; model->base != NULL && i < graph->input_count; i++)           /* lie where an earlier stage left them */
+        plan->buffers[plan->inputs[i].buffer].place.bytes = 0;
+    for (size_t i = 0; i < plan->counted_count; i++)
+        plan->buffers[plan->counted[i].operand.buffer].place.last_step = UINT32_MAX;
+    for (size_t i = 0; i < model->delivered_count; i++)      /* read after the last */
         if (plan->outputs[i].buffer != OOD_NONE)
             plan->buffers[plan->outputs[i].buffer].place.last_step = UINT32_MAX;
     done = place_buffers(plan, err);
@@ -214,6 +250,7 @@ void ood_plan_clear(struct ood_plan *plan)
     ood_free(plan->inputs);
     ood_free(plan->outputs);
     ood_free(plan->moves);
+    ood_free(plan->counted);
 }
 
 /* What waits in a queue is any number: up to here each has a plan, since seven pictures in one run are an eighth faster than in
@@ -243,10 +280,24 @@ static bool used_as_it_is(const struct ood_model *model, const void *data)
             for (size_t i = 0; i < plan->steps[s].operand_count; i++)
                 if (plan->steps[s].operands[i].weights == data)
                     return true;
-        for (size_t i = 0; i < model->output_count; i++)
+        for (size_t i = 0; i < model->delivered_count; i++)
             if (plan->outputs[i].weights == data)
                 return true;
     }
+    return false;
+}
+
+/* What later stages read, and constants that are outputs. */
+static bool needed_later(const struct ood_model *model, const struct ood_tensor *tensor)
+{
+    const struct ood_graph *graph = model->graph;
+    for (size_t i = 0; i < graph->later_count; i++)
+        for (size_t k = 0; k < graph->later[i].input_count; k++)
+            if (graph->later[i].inputs[k] != OOD_NONE && graph->values[graph->later[i].inputs[k]].constant == tensor)
+                return true;
+    for (size_t i = 0; graph->later_count > 0 && i < graph->output_count; i++)
+        if (graph->values[graph->outputs[i]].constant == tensor)
+            return true;
     return false;
 }
 
@@ -256,7 +307,8 @@ static void drop_unused_constants(struct ood_model *model)
     struct ood_graph *graph = model->graph;
     for (size_t i = 0; i < graph->tensor_count; i++) {
         struct ood_tensor *tensor = graph->tensors[i];
-        if (tensor->owned && tensor->type == OOD_FLOAT32 && tensor->count > 64 && !used_as_it_is(model, tensor->data)) {
+        if (tensor->owned && tensor->type == OOD_FLOAT32 && tensor->count > 64 && !used_as_it_is(model, tensor->data) &&
+            !needed_later(model, tensor)) {
             ood_free(tensor->data);
             tensor->data = NULL;
             tensor->owned = false;
@@ -287,23 +339,94 @@ static size_t count_parameters(const struct ood_graph *graph)
 /* A map of one picture that eight of push out of the caches. */
 #define PIECE_BYTES ((size_t)1 << 20)
 
-static bool compile(struct ood_model *model, const struct ood_bytes *onnx, const struct ood_model_options *options,
-                    struct ood_error *err)
+bool ood_model_is_staged(const struct ood_model *model)
 {
-    struct ood_graph_options reading = { .operators = options->operators, .input_shape = options->input_shape,
-                                         .batch = options->only_batch, .one_if_needed = options->one_if_needed };
+    bool staged = model->graph->later_count > 0;
+    for (size_t i = 0; i < model->output_count; i++)
+        staged = staged || model->graph->values[model->outputs[i]].counted;
+    return staged;
+}
+
+static void forget(struct ood_model *model)
+{
+    ood_graph_free(model->graph);
+    ood_free(model->outputs);
+    ood_free(model->output_shapes);
+    model->graph = NULL;
+    model->outputs = NULL;
+    model->output_shapes = NULL;
+}
+
+static bool read_graph(struct ood_model *model, const struct ood_bytes *onnx, const struct ood_model_options *options, int64_t batch, bool stages,
+                       struct ood_error *err)
+{
+    const struct ood_graph_options reading = { .operators = options->operators, .input_shape = options->input_shape, .batch = batch,
+                                               .stages = stages, .one_if_needed = options->one_if_needed };
+    const bool taps = !options->no_taps && options->output_count == 0;
+    forget(model);
     model->graph = ood_graph_read(onnx, &reading, err);
     if (model->graph == NULL)
         return false;
     model->parameters = count_parameters(model->graph);
-    bool taps = !options->no_taps && options->output_count == 0;
-    if (taps && !ood_graph_taps(model->graph, options->logits, options->features, &model->taps, err))
+    return (!taps || ood_graph_taps(model->graph, options->logits, options->features, &model->taps, err)) &&
+           (options->output_count == 0 || name_outputs(model->graph, options, err)) && set_outputs(model, taps, err) &&
+           (!stages || ood_graph_prune_later(model->graph, err));
+}
+
+/* As a whole, as nearly every graph can be; or what cannot in stages: where no output needs a later one, that is a whole again, else a staged model
+ * has a fixed batch. */
+static bool read_in_stages(struct ood_model *model, const struct ood_bytes *onnx, const struct ood_model_options *options, struct ood_error *err)
+{
+    struct ood_error whole = { 0 }, staged = { 0 };
+    if (read_graph(model, onnx, options, options->only_batch, false, &whole))
+        return true;
+    if (whole.code == OOD_UNSUPPORTED || (whole.code == OOD_INVALID && options->one_if_needed)) {
+        bool done = read_graph(model, onnx, options, options->only_batch, true, &staged);
+        if (done && !ood_model_is_staged(model))
+            return true;
+        if (options->stages && options->only_batch == 0 && (!done || model->graph->fixed_batch == 0)) {
+            struct ood_error bound = { 0 };
+            done = read_graph(model, onnx, options, 1, true, &bound);
+            staged = staged.code == OOD_OK ? bound : staged;
+        }
+        if (done && options->stages) {
+            model->graph->fixed_batch = model->graph->fixed_batch > 0 ? model->graph->fixed_batch : options->only_batch > 0 ? options->only_batch : 1;
+            return true;
+        }
+    }
+    *err = options->stages && staged.code != OOD_OK ? staged : whole;
+    return false;
+}
+
+/* Of a staged model: what is made here and read later, or asked for. */
+static bool find_delivered(struct ood_model *model, struct ood_error *err)
+{
+    struct ood_graph *graph = model->graph;
+    const uint32_t *list;
+    size_t count, left = 0;
+    if (!ood_graph_delivered(graph, &list, &count, err))
         return false;
-    if (options->output_count > 0 && !name_outputs(model->graph, options, err))
+    uint32_t *own = ood_pool_alloc(&graph->pool, count, sizeof *own, err);
+    if (own == NULL)
         return false;
-    unsigned passes = options->passes == 0 ? OOD_PASS_ALL : options->passes & ~OOD_PASS_NONE;
-    if (!set_outputs(model, taps, err) ||
-        !ood_graph_simplify(model->graph, passes, model->outputs, model->output_count, err))
+    for (size_t i = 0; i < count; i++) {
+        bool here = graph->values[list[i]].producer != OOD_NONE;
+        for (size_t k = 0; model->base == NULL && !here && k < graph->input_count; k++)
+            here = graph->inputs[k] == list[i];
+        if (here && graph->values[list[i]].constant == NULL)
+            own[left++] = list[i];
+    }
+    model->delivered = own;
+    model->delivered_count = left;
+    return true;
+}
+
+static bool compile(struct ood_model *model, const struct ood_bytes *onnx, const struct ood_model_options *options,
+                    struct ood_error *err)
+{
+    model->passes = options->passes == 0 ? OOD_PASS_ALL : options->passes & ~OOD_PASS_NONE;
+    if (!read_in_stages(model, onnx, options, err) || (ood_model_is_staged(model) && !find_delivered(model, err)) ||
+        !ood_graph_simplify(model->graph, model->passes, model->delivered, model->delivered_count, err))
         return false;
     dnnl_status_t status = dnnl_engine_create(&model->engine, dnnl_cpu, 0);
     if (status != dnnl_success)
@@ -311,13 +434,22 @@ static bool compile(struct ood_model *model, const struct ood_bytes *onnx, const
     return build_plans(model, options, err);
 }
 
-struct ood_model *ood_model_new(const struct ood_bytes *onnx, const struct ood_model_options *options, struct ood_error *err)
+static struct ood_model *new_model(struct ood_error *err)
 {
     struct ood_model *model = ood_new(struct ood_model, err);
     if (model == NULL)
         return NULL;
     atomic_init(&model->references, 1);
+    pthread_mutex_init(&model->lock, NULL);
     model->kernels = ood_kernels_choose();
+    return model;
+}
+
+struct ood_model *ood_model_new(const struct ood_bytes *onnx, const struct ood_model_options *options, struct ood_error *err)
+{
+    struct ood_model *model = new_model(err);
+    if (model == NULL)
+        return NULL;
     model->convolution = options->convolution;
     model->piece_bytes = options->piece_bytes == 0 ? PIECE_BYTES : options->piece_bytes;
     int threads = omp_get_max_threads();
@@ -330,6 +462,30 @@ struct ood_model *ood_model_new(const struct ood_bytes *onnx, const struct ood_m
     }
     drop_unused_constants(model);
     return model;
+}
+
+struct ood_model *ood_model_of_stage(struct ood_model *base, struct ood_graph *graph, struct ood_error *err)
+{
+    struct ood_model *model = new_model(err);
+    if (model == NULL) {
+        ood_graph_free(graph);
+        return NULL;
+    }
+    model->base = base;
+    model->graph = graph;
+    model->engine = base->engine;
+    model->convolution = base->convolution;
+    model->passes = base->passes;
+    model->piece_bytes = base->piece_bytes;
+    const int threads = omp_get_max_threads();
+    omp_set_num_threads(1);
+    const bool done = find_delivered(model, err) &&
+                      ood_graph_simplify(graph, model->passes, model->delivered, model->delivered_count, err) && ood_plan_build(model, 1, err);
+    omp_set_num_threads(threads);
+    if (done)
+        return model;
+    ood_model_free(model);
+    return NULL;
 }
 
 /* ---- for training: read and simplified, no plans ---- */
@@ -361,11 +517,9 @@ static bool read_for_training(struct ood_model *model, const struct ood_bytes *o
 struct ood_model *ood_model_for_training(const struct ood_bytes *onnx, const struct ood_model_options *options, bool **initialiser,
                                          struct ood_error *err)
 {
-    struct ood_model *model = ood_new(struct ood_model, err);
+    struct ood_model *model = new_model(err);
     if (model == NULL)
         return NULL;
-    atomic_init(&model->references, 1);
-    model->kernels = ood_kernels_choose();
     model->convolution = OOD_CONVOLUTION_WINOGRAD;
     if (read_for_training(model, onnx, options, initialiser, err))
         return model;
@@ -395,8 +549,9 @@ void ood_model_free(struct ood_model *model)
     ood_free(model->outputs);
     ood_free(model->output_shapes);
     ood_graph_free(model->graph);
-    if (model->engine != NULL)
+    if (model->engine != NULL && model->base == NULL)
         dnnl_engine_destroy(model->engine);
+    pthread_mutex_destroy(&model->lock);
     ood_free(model);
 }
 

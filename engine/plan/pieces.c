@@ -28,8 +28,8 @@ static void find_lives(const struct ood_model *model, const struct lives *lives)
             if (node->posts[i].kind == OOD_POST_SUM)
                 read_at(graph, lives->last, node->posts[i].value, n);
     }
-    for (size_t i = 0; i < model->output_count; i++)
-        read_at(graph, lives->last, model->outputs[i], graph->node_count);
+    for (size_t i = 0; i < model->delivered_count; i++)
+        read_at(graph, lives->last, model->delivered[i], graph->node_count);
 }
 
 /* One picture's, if the value is a batch of float32; 0 if not. */

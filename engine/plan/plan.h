@@ -21,6 +21,7 @@ struct ood_model_options {
     bool one_if_needed;                      /* see ood_graph_options: pictures one by one where the network allows no free batch */
     unsigned passes;                         /* 0: OOD_PASS_ALL; else the passes to run, for tests; OOD_PASS_NONE: none */
     enum ood_convolution convolution;        /* AUTO: as DIRECT */
+    bool stages;                             /* take graphs whose shapes hang on data: ood_model_is_staged, ood_run_all */
     size_t piece_bytes;                      /* pictures go one by one until their maps are smaller; 0: 1 MiB */
 };
 #define OOD_PASS_NONE (1u << 31)
@@ -58,6 +59,26 @@ void ood_run_free(struct ood_run *run);
 void *ood_run_input(struct ood_run *run, size_t batch, size_t i);
 void ood_run_execute(struct ood_run *run, size_t batch);
 const void *ood_run_output(const struct ood_run *run, size_t batch, size_t i);
+
+/* ---- stages: graphs whose shapes hang on what is computed (options.stages; graph/stage.h) ----
+ *
+ * The nodes whose shapes are known at load are compiled then, for a fixed batch (1 where the file leaves it free), as any network. The rest is
+ * compiled when a run has told what decides, for the very shapes, and kept by the run under what decided: the least recently used goes
+ * when there are more than OOD_STAGES_KEPT, or they hold more than OOD_STAGES_BYTES. Bits depend on the inputs alone. */
+#define OOD_STAGES_KEPT 64
+#define OOD_STAGES_BYTES ((size_t)512 << 20)     /* arenas and own weights of the stages kept */
+#define OOD_STAGE_BYTES_MOST ((size_t)2 << 30)   /* the arena of one */
+#define OOD_STAGES_DEEP 256                      /* stages of one run */
+#define OOD_RANK_FREE SIZE_MAX                   /* rank of an output whose shape only a run can tell */
+
+bool ood_model_is_staged(const struct ood_model *model);
+
+/* ood_run_execute and, of a staged model, everything behind. It can fail only if the model is staged: OOD_UNSUPPORTED, OOD_INVALID (a shape that does
+ * not fit, named), OOD_LIMIT, OOD_OUT_OF_MEMORY; the run may be used again. Outputs that are known at load need no more than ood_run_output. */
+bool ood_run_all(struct ood_run *run, size_t batch, struct ood_error *err) OOD_MUST_CHECK;
+/* Of output i after ood_run_all: shape without batch dims, and type. */
+struct ood_shape ood_run_output_shape(const struct ood_run *run, size_t batch, size_t i);
+enum ood_type ood_run_output_type(const struct ood_run *run, size_t batch, size_t i);
 
 /* ---- inspect ---- */
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "plan/builder_internal.h"
 #include "plan/dnnl.h"
+#include "plan/stages_internal.h"
 
 /* A step with its addresses. */
 struct bound_step {
@@ -22,12 +23,15 @@ struct ood_run {
     unsigned char *arena;
     dnnl_stream_t stream;
     struct bound_plan *plans;            /* as model->plans */
+    struct ood_stages *stages;           /* of a staged model's run: what comes behind the first; else NULL */
 };
 
 static void *address(const struct ood_run *run, const struct ood_plan *plan, struct ood_operand operand)
 {
-    if (operand.buffer != OOD_NONE)
-        return run->arena + plan->buffers[operand.buffer].place.offset;
+    if (operand.buffer != OOD_NONE) {
+        const struct ood_buffer *buffer = &plan->buffers[operand.buffer];
+        return buffer->memory != NULL ? buffer->memory : run->arena + buffer->place.offset;
+    }
     union { const void *constant; void *mutable; } weights = { operand.weights };      /* steps only read weights */
     return weights.mutable;
 }
@@ -77,6 +81,11 @@ struct ood_run *ood_run_new(struct ood_model *model, struct ood_error *err)
             if (!bind_step(run, plan, &plan->steps[i], &run->plans[p].steps[i], err))
                 goto fail;
     }
+    if (model->base == NULL && ood_model_is_staged(model)) {
+        run->stages = ood_stages_new(run, model, err);
+        if (run->stages == NULL)
+            goto fail;
+    }
     return run;
 fail:
     ood_run_free(run);
@@ -87,6 +96,7 @@ void ood_run_free(struct ood_run *run)
 {
     if (run == NULL)
         return;
+    ood_stages_free(run->stages);
     for (size_t p = 0; run->plans != NULL && p < run->model->plan_count; p++) {
         for (size_t i = 0; run->plans[p].plan != NULL && i < run->plans[p].plan->step_count; i++)
             for (size_t a = 0; a < OOD_DNNL_ARGUMENTS; a++)
@@ -119,7 +129,28 @@ void *ood_run_input(struct ood_run *run, size_t batch, size_t i)
 const void *ood_run_output(const struct ood_run *run, size_t batch, size_t i)
 {
     const struct ood_plan *plan = bound_for(run, batch)->plan;
+    if (run->stages != NULL)
+        return ood_stages_output(run->stages, i)->data;
     return address(run, plan, plan->outputs[i]);
+}
+
+const void *ood_run_place(const struct ood_run *run, struct ood_operand operand) { return address(run, run->plans[0].plan, operand); }
+
+struct ood_shape ood_run_output_shape(const struct ood_run *run, size_t batch, size_t i)
+{
+    return run->stages != NULL ? ood_stages_output(run->stages, i)->shape : ood_shape_bind(&run->model->output_shapes[i], batch);
+}
+
+enum ood_type ood_run_output_type(const struct ood_run *run, size_t batch, size_t i)
+{
+    (void)batch;
+    return run->stages != NULL ? ood_stages_output(run->stages, i)->type : run->model->graph->values[run->model->outputs[i]].type;
+}
+
+bool ood_run_all(struct ood_run *run, size_t batch, struct ood_error *err)
+{
+    ood_run_execute(run, batch);
+    return run->stages == NULL || ood_stages_run(run->stages, err);
 }
 
 static inline void run_step(const struct ood_run *run, const struct bound_step *bound)

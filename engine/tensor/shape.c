@@ -133,9 +133,9 @@ bool ood_shape_broadcast(const struct ood_shape *a, const struct ood_shape *b, s
 const char *ood_shape_print(const struct ood_shape *shape, char text[OOD_SHAPE_TEXT])
 {
     size_t used = 0;
-    if (shape->rank == 0)
-        snprintf(text, OOD_SHAPE_TEXT, "[]");
-    for (size_t i = 0; i < shape->rank && used < OOD_SHAPE_TEXT; i++) {
+    if (shape->rank == 0 || shape->rank > OOD_MAX_RANK)      /* a rank that nobody knows yet */
+        snprintf(text, OOD_SHAPE_TEXT, shape->rank == 0 ? "[]" : "?");
+    for (size_t i = 0; shape->rank <= OOD_MAX_RANK && i < shape->rank && used < OOD_SHAPE_TEXT; i++) {
         int64_t dim = shape->dims[i], factor = ood_dim_is_batch(dim) ? ood_batch_factor(dim) : 0;
         const char *cross = i > 0 ? "x" : "";
         int put = factor == 0   ? snprintf(text + used, OOD_SHAPE_TEXT - used, "%s%lld", cross, (long long)dim)

@@ -43,37 +43,52 @@ static int compare_pointers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+struct held { struct ood_tensor **tensors; size_t count, capacity; };
+
+static bool hold(struct held *held, struct ood_tensor *tensor, struct ood_error *err)
+{
+    if (tensor == NULL)
+        return true;
+    if (!ood_grow(&held->tensors, &held->capacity, held->count + 1, sizeof *held->tensors, err))
+        return false;
+    held->tensors[held->count++] = tensor;
+    return true;
+}
+
+/* Tensors that are attributes, also in branches. */
+static bool hold_attributes(struct held *held, const struct ood_node *nodes, size_t count, struct ood_error *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        for (size_t k = 0; ok && k < nodes[i].attribute_count; k++)
+            ok = hold(held, nodes[i].attributes[k].tensor, err);
+        for (size_t k = 0; ok && nodes[i].branches != NULL && k < 2; k++)
+            ok = hold_attributes(held, nodes[i].branches[k].nodes, nodes[i].branches[k].node_count, err);
+    }
+    return ok;
+}
+
 /* Frees the tensors that neither a value nor an attribute of a living node holds. */
 static bool free_unread(struct ood_graph *graph, struct ood_error *err)
 {
-    struct ood_tensor **held = NULL;
-    size_t count = 0, capacity = 0, left = 0;
+    struct held held = { 0 };
+    size_t left = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < graph->value_count; i++)
-        if (graph->values[i].constant != NULL) {
-            ok = ood_grow(&held, &capacity, count + 1, sizeof *held, err);
-            if (ok)
-                held[count++] = graph->values[i].constant;
-        }
-    for (size_t i = 0; ok && i < graph->node_count; i++)
-        for (size_t k = 0; ok && k < graph->nodes[i].attribute_count; k++)
-            if (graph->nodes[i].attributes[k].tensor != NULL) {
-                ok = ood_grow(&held, &capacity, count + 1, sizeof *held, err);
-                if (ok)
-                    held[count++] = graph->nodes[i].attributes[k].tensor;
-            }
-    if (ok && count > 0)
-        qsort(held, count, sizeof *held, compare_pointers);
+        ok = hold(&held, graph->values[i].constant, err);
+    ok = ok && hold_attributes(&held, graph->nodes, graph->node_count, err) && hold_attributes(&held, graph->later, graph->later_count, err);
+    if (ok && held.count > 0)
+        qsort(held.tensors, held.count, sizeof *held.tensors, compare_pointers);
     for (size_t i = 0; ok && i < graph->tensor_count; i++) {
         struct ood_tensor *tensor = graph->tensors[i];
-        if (count > 0 && bsearch(&tensor, held, count, sizeof *held, compare_pointers) != NULL)
+        if (held.count > 0 && bsearch(&tensor, held.tensors, held.count, sizeof *held.tensors, compare_pointers) != NULL)
             graph->tensors[left++] = tensor;
         else
             ood_tensor_free(tensor);
     }
     if (ok)
         graph->tensor_count = left;
-    ood_free(held);
+    ood_free(held.tensors);
     return ok;
 }
 
