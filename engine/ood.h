@@ -49,7 +49,7 @@ extern "C" {
     X(OOD_LIMIT, "limit_exceeded")                       /* larger than a stated limit */                             \
     X(OOD_CHANGED, "changed")                            /* a file's bytes are not those its hash was made of */      \
     X(OOD_PICTURE_EMPTY, "picture_empty")                /* no bytes */                                               \
-    X(OOD_PICTURE_UNKNOWN, "picture_unknown")            /* neither JPEG nor PNG by its first bytes */                \
+    X(OOD_PICTURE_UNKNOWN, "picture_unknown")            /* no format that is read, by its first bytes */             \
     X(OOD_PICTURE_TRUNCATED, "picture_truncated")        /* the data end before the picture does */                   \
     X(OOD_PICTURE_CORRUPT, "picture_corrupt")            /* the decoder cannot make sense of it */                    \
     X(OOD_PICTURE_TOO_LARGE, "picture_too_large")        /* more pixels than the limit */                             \
@@ -118,7 +118,7 @@ OOD_API const char *ood_scorer_version(const struct ood_scorer *scorer);   /* SH
 
 /* What is to be scored: an encoded picture, or the network's outputs if the caller ran it. All memory is the caller's. */
 struct ood_item {
-    const void *picture;          /* JPEG or PNG bytes, told by their first bytes; or NULL and */
+    const void *picture;          /* an encoded picture, its format told by its first bytes; or NULL and */
     size_t picture_size;
     const float *logits;          /* [K], and */
     size_t logits_count;

@@ -9,6 +9,7 @@
 
 #include "daemon/oodctl/oodctl.h"
 #include "daemon/oodctl/sources.h"
+#include "picture/picture.h"
 
 #define LABEL_BYTES 256
 #define NAME_BYTES 4096
@@ -221,7 +222,7 @@ static bool take_member(struct ctl_shard *shard, struct ctl_keys *only, bool *ne
         return true;
     if (strcmp(dot, ".cls") == 0)
         return take_label(shard, name, err);
-    if (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 || strcasecmp(dot, ".png") == 0)
+    if (strchr(dot + 1, '.') == NULL && ood_picture_name(dot))
         return take_picture(shard, name, err);
     return true;
 }

@@ -3,7 +3,8 @@
 #include "daemon/oodctl/sources.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "picture/picture.h"
 
 #define LIST_BYTES ((size_t)1 << 30)
 
@@ -20,9 +21,7 @@ struct ctl_source {
 
 static bool is_picture_name(const char *name)
 {
-    const char *dot = strrchr(name, '.');
-    return name[0] != '.' && dot != NULL &&
-           (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 || strcasecmp(dot, ".png") == 0);
+    return name[0] != '.' && ood_picture_name(name);
 }
 
 static bool add_entry(struct ctl_source *source, char *path, char *id, const char *label, struct ood_error *err)
@@ -87,7 +86,7 @@ static bool open_folder(struct ctl_source *source, const char *folder, struct oo
     }
     if ((folders > 0 && shards == 0) + (pictures > 0) + (shards > 0) != 1) {
         if (folders + pictures + shards == 0)
-            ood_fail(err, OOD_INVALID, "%s: holds no pictures (.jpg, .jpeg, .png), class folders or shards (.tar, .tar.gz)", folder);
+            ood_fail(err, OOD_INVALID, "%s: holds no pictures (.jpg, .png, .webp …), class folders or shards (.tar, .tar.gz)", folder);
         else
             ood_fail(err, OOD_INVALID, "%s: holds %zu folders, %zu pictures and %zu shards side by side; name one kind", folder,
                      folders, pictures, shards);
@@ -104,7 +103,7 @@ static bool open_folder(struct ctl_source *source, const char *folder, struct oo
         } else
             source->skipped++;
     if (done && source->count == 0)
-        done = ood_fail(err, OOD_INVALID, "%s: its %zu folders hold no pictures (.jpg, .jpeg, .png)", folder, folders);
+        done = ood_fail(err, OOD_INVALID, "%s: its %zu folders hold no pictures (.jpg, .png, .webp …)", folder, folders);
     ood_free(is_folder);
     ood_names_free(&names);
     return done;

@@ -1,8 +1,8 @@
 /* The one reader of picture sources (docs/INTERFACE.md section 1), streaming:
  *
- *     DIR/CLASS/FILE            the folder is the label; pictures are *.jpg, *.jpeg, *.png, sorted by byte
+ *     DIR/CLASS/FILE            the folder is the label; pictures end as ood_picture_name says, sorted by byte
  *     DIR                      pictures without a label
- *     SHARD.tar[.gz], .tgz     WebDataset naming: KEY.jpg | KEY.jpeg | KEY.png and KEY.cls (the label) side by side
+ *     SHARD.tar[.gz], .tgz     WebDataset naming: KEY.jpg (.png …) and KEY.cls (the label) side by side
  *     DIR of shards            in the order of their names; folders beside them are left out
  *     @LIST                    lines path[<TAB>label]; a path is relative to the list's folder
  *

@@ -40,7 +40,7 @@ static bool work(void *context, void *state, struct ctl_job *job)
         struct ood_error err = { 0 };
         job->verdicts[i] = (struct ood_verdict){ 0 };
         if (job->items[i].picture_size == 0)
-            ood_fail(&err, OOD_PICTURE_EMPTY, "no bytes, expected a JPEG or PNG picture");
+            ood_fail(&err, OOD_PICTURE_EMPTY, "no bytes, expected an encoded picture");
         else if (ood_picture_load(job->items[i].picture, job->items[i].picture_size, 0, pixels, state, job->items[i].logits_out, NULL, &err))
             continue;
         job->verdicts[i].error = err;

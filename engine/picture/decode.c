@@ -39,15 +39,46 @@ void ood_picture_warn(struct ood_picture *picture, const char *text)
     snprintf(warning, sizeof picture->warnings[0], "%s", text);
 }
 
+/* Kinds this build reads; JPEG, which alone is decoded smaller, has its own way in. */
+static const struct {
+    bool (*header)(const unsigned char *bytes, size_t size, struct picture_header *header, struct ood_error *err);
+    bool (*decode)(const unsigned char *bytes, size_t size, const struct picture_header *header,
+                   struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err);
+} readers[PICTURE_KINDS] = {
+    [PICTURE_PNG] = { ood_png_header, ood_png_decode },
+#ifdef OOD_HAVE_WEBP
+    [PICTURE_WEBP] = { ood_webp_header, ood_webp_decode },
+#endif
+#ifdef OOD_HAVE_GIF
+    [PICTURE_GIF] = { ood_gif_header, ood_gif_decode },
+#endif
+#ifdef OOD_HAVE_BMP
+    [PICTURE_BMP] = { ood_bmp_header, ood_bmp_decode },
+#endif
+#ifdef OOD_HAVE_TIFF
+    [PICTURE_TIFF] = { ood_tiff_header, ood_tiff_decode },
+#endif
+};
+
+static bool read_header(const unsigned char *bytes, size_t size, struct ood_workspace *workspace, struct picture_header *header,
+                        struct ood_error *err)
+{
+    enum picture_kind kind;
+    if (!ood_picture_kind(bytes, size, &kind, err))
+        return false;
+    if (kind == PICTURE_JPEG)
+        return ood_jpeg_header(bytes, size, workspace, header, err);
+    if (readers[kind].header != NULL)
+        return readers[kind].header(bytes, size, header, err);
+    return ood_fail(err, OOD_PICTURE_UNKNOWN, "the picture looks like %s, which was left out when this program was built",
+                    ood_picture_kind_name(kind));
+}
+
 bool ood_picture_header(const unsigned char *bytes, size_t size, uint64_t pixel_limit, struct ood_workspace *workspace,
                         struct picture_header *header, struct ood_error *err)
 {
     struct picture_header found;
-    enum picture_kind kind;
-    if (!ood_picture_kind(bytes, size, &kind, err))
-        return false;
-    if (kind == PICTURE_JPEG ? !ood_jpeg_header(bytes, size, workspace, &found, err)
-                             : !ood_png_header(bytes, size, &found, err))
+    if (!read_header(bytes, size, workspace, &found, err))
         return false;
     uint64_t limit = pixel_limit == 0 ? OOD_DECODE_PIXELS : pixel_limit;
     if (found.width > OOD_PICTURE_SIDE || found.height > OOD_PICTURE_SIDE)
@@ -106,8 +137,8 @@ bool ood_picture_read(const unsigned char *bytes, size_t size, const struct pict
         .original_width = header_upright_width(header),
         .original_height = header_upright_height(header),
     };
-    if (header->kind == PICTURE_PNG) {
-        if (!ood_png_decode(bytes, size, header, workspace, &found, err))
+    if (header->kind != PICTURE_JPEG) {
+        if (!readers[header->kind].decode(bytes, size, header, workspace, &found, err))
             return false;
     } else {
         size_t denominator = denominator_for(header, least_width, least_height);

@@ -79,19 +79,6 @@ bool ood_jpeg_header(const unsigned char *bytes, size_t size, struct ood_workspa
     return true;
 }
 
-/* Four inks, stored inverted (255 is no ink), to light, in place: red = C·K/255 and so on, rounded as Pillow rounds. */
-static void ink_to_light(unsigned char *pixels, size_t count)
-{
-    const unsigned char *ink = pixels;
-    for (unsigned char *light = pixels; count-- > 0; ink += 4, light += 3) {
-        unsigned black = ink[3];
-        for (int c = 0; c < 3; c++) {
-            unsigned product = ink[c] * black + 128;
-            light[c] = (unsigned char)((product + (product >> 8)) >> 8);
-        }
-    }
-}
-
 bool ood_jpeg_decode(const unsigned char *bytes, size_t size, const struct picture_header *header, size_t denominator,
                      struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err)
 {
@@ -111,7 +98,7 @@ bool ood_jpeg_decode(const unsigned char *bytes, size_t size, const struct pictu
         ood_picture_warn(picture, message);
     }
     if (header->ink)
-        ink_to_light(workspace->bytes, width * height);
+        ood_ink_to_light(workspace->bytes, width * height, true);
     picture->rgb = workspace->bytes;
     picture->width = width;
     picture->height = height;

@@ -1,4 +1,4 @@
-/* Encoded pictures to network inputs: decode (JPEG, PNG), turn upright, resize as Pillow does, crop, normalise. */
+/* Encoded pictures to network inputs: decode (JPEG, PNG, WebP, GIF, BMP, TIFF), turn upright, resize as Pillow does, crop, normalise. */
 #ifndef OOD_PICTURE_PICTURE_H
 #define OOD_PICTURE_PICTURE_H
 
@@ -35,11 +35,18 @@ struct ood_decode_limits {
  * JPEG: baseline, progressive, arithmetic (at most 100 scans, 20 where scans times pixels are above 800 million), grey, CMYK and
  * YCCK (ink stored inverted, as Adobe and Pillow have it), EXIF orientation applied. PNG: all colour types and depths, 16 bit: the high byte; eXIf is not looked at; a wrong
  * checksum in any chunk is refused.
+ * WebP: lossy and lossless, an animation's first frame on its canvas; EXIF orientation applied. GIF: the first frame on its canvas; a
+ * file without its trailer is truncated. BMP: 1, 4, 8, 16, 24 and 32 bits, bit fields, RLE8 and RLE4. TIFF: the first page;
+ * strips and tiles, planes together or apart; grey, palettes, RGB, CMYK (any ICC profile aside), YCbCr within JPEG; unsigned
+ * samples of 1, 2, 4, 8 and 16 bits (the high byte); uncompressed, PackBits, LZW, Deflate, CCITT and JPEG; orientation applied.
+ * WebP, GIF, BMP and TIFF may have been left out when this was built: OOD_PICTURE_UNKNOWN then.
  * Errors: OOD_PICTURE_EMPTY, _UNKNOWN, _TRUNCATED (data end before the picture's end marker), _CORRUPT, _TOO_LARGE,
  * _UNSUPPORTED, OOD_OUT_OF_MEMORY. What else the decoder complains of is kept as a warning.
  * Zero *out before; freed by ood_picture_free. */
 bool ood_picture_decode(const void *bytes, size_t size, const struct ood_decode_limits *limits,
                         struct ood_picture *out, struct ood_error *err) OOD_MUST_CHECK;
+/* Does a file's name end as one of a format above (any case)? */
+bool ood_picture_name(const char *name);
 void ood_picture_free(struct ood_picture *picture);      /* frees what it holds, leaves it zeroed */
 
 /* ---- preprocessing ---- */

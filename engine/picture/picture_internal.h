@@ -4,7 +4,10 @@
 
 #include "picture/picture.h"
 
-enum picture_kind { PICTURE_JPEG, PICTURE_PNG };
+enum picture_kind { PICTURE_JPEG, PICTURE_PNG, PICTURE_WEBP, PICTURE_GIF, PICTURE_BMP, PICTURE_TIFF };
+#define PICTURE_KINDS 6
+
+const char *ood_picture_kind_name(enum picture_kind kind);       /* "JPEG" … */
 
 /* What a file's header says, before memory is taken for pixels. */
 struct picture_header {
@@ -36,6 +39,32 @@ bool ood_png_header(const unsigned char *bytes, size_t size, struct picture_head
                     struct ood_error *err) OOD_MUST_CHECK;
 bool ood_png_decode(const unsigned char *bytes, size_t size, const struct picture_header *header,
                     struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_webp_header(const unsigned char *bytes, size_t size, struct picture_header *header,
+                     struct ood_error *err) OOD_MUST_CHECK;
+bool ood_webp_decode(const unsigned char *bytes, size_t size, const struct picture_header *header,
+                     struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_gif_header(const unsigned char *bytes, size_t size, struct picture_header *header,
+                    struct ood_error *err) OOD_MUST_CHECK;
+bool ood_gif_decode(const unsigned char *bytes, size_t size, const struct picture_header *header,
+                    struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_bmp_header(const unsigned char *bytes, size_t size, struct picture_header *header,
+                    struct ood_error *err) OOD_MUST_CHECK;
+bool ood_bmp_decode(const unsigned char *bytes, size_t size, const struct picture_header *header,
+                    struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_tiff_header(const unsigned char *bytes, size_t size, struct picture_header *header,
+                     struct ood_error *err) OOD_MUST_CHECK;
+bool ood_tiff_decode(const unsigned char *bytes, size_t size, const struct picture_header *header,
+                     struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
+
+/* What every decoder ends with, in place (colour.c). Colour over white, rounded to nearest: [count][4] to [count][3]. */
+void ood_lay_on_white(unsigned char *pixels, size_t count);
+/* Cyan, magenta, yellow, black to light, rounded as Pillow rounds: [count][4] to [count][3]. inverted: 255 is no ink. */
+void ood_ink_to_light(unsigned char *pixels, size_t count, bool inverted);
+/* The whole picture in the workspace's bytes, [height][width][3], as the header has it. */
+void ood_picture_is_whole(const struct picture_header *header, struct ood_workspace *workspace, struct ood_picture *picture);
+/* width × height × channels bytes into the workspace; OOD_PICTURE_TOO_LARGE where that is no size. */
+bool ood_picture_reserve(const struct picture_header *header, size_t channels, struct ood_workspace *workspace,
+                         struct ood_error *err) OOD_MUST_CHECK;
 
 /* Kind and header with both limits checked; upright sides are header_upright's. */
 bool ood_picture_header(const unsigned char *bytes, size_t size, uint64_t pixel_limit, struct ood_workspace *workspace,

@@ -70,19 +70,6 @@ static bool ends_whole(const unsigned char *bytes, size_t size, struct ood_error
     return ood_fail(err, OOD_PICTURE_TRUNCATED, "PNG: the data end (%zu bytes) before the end chunk (IEND) does", size);
 }
 
-/* Colour over white, in place, rounded to nearest. */
-static void lay_on_white(unsigned char *pixels, size_t count)
-{
-    const unsigned char *from = pixels;
-    for (unsigned char *to = pixels; count-- > 0; from += 4, to += 3) {
-        unsigned alpha = from[3];
-        for (int c = 0; c < 3; c++) {
-            unsigned sum = from[c] * alpha + 255 * (255 - alpha) + 128;
-            to[c] = (unsigned char)((sum + (sum >> 8)) >> 8);
-        }
-    }
-}
-
 /* The picture's pixels; then the chunks behind them, so that a file without its end is not taken for whole. */
 static int decode_into(spng_ctx *context, const struct picture_header *header, bool *alpha,
                        struct ood_workspace *workspace, struct ood_error *err)
@@ -132,10 +119,7 @@ bool ood_png_decode(const unsigned char *bytes, size_t size, const struct pictur
     if (status != 0)
         return status == ERROR_IS_SET ? false : fail_as(err, status);
     if (alpha)
-        lay_on_white(workspace->bytes, header->width * header->height);
-    picture->rgb = workspace->bytes;
-    picture->width = header->width;
-    picture->height = header->height;
-    picture->area = (struct ood_box){ 0, 0, (double)header->width, (double)header->height };
+        ood_lay_on_white(workspace->bytes, header->width * header->height);
+    ood_picture_is_whole(header, workspace, picture);
     return true;
 }

@@ -145,7 +145,7 @@ static bool prepare(struct ood_forward *forward, const struct ood_item *item, fl
     else if (item->picture == NULL && (item->logits != NULL || item->features != NULL))
         (void)!scorer_take_tensors(forward->classes, forward->dimension, item, item->logits_out, item->features_out, &err);
     else if (item->picture == NULL || item->picture_size == 0)
-        ood_fail(&err, OOD_PICTURE_EMPTY, "no bytes, expected a JPEG or PNG picture");
+        ood_fail(&err, OOD_PICTURE_EMPTY, "no bytes, expected an encoded picture");
     else
         loaded = ood_picture_load(item->picture, item->picture_size, forward->picture_pixels, &forward->preprocess,
                                   &forward->workspace, input, verdict, &err);

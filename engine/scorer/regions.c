@@ -172,7 +172,7 @@ static bool load(struct ood_regions *regions, const void *picture, size_t pictur
     struct ood_error err = { 0 };
     *scene = (struct ood_scene){ 0 };
     if (picture == NULL || picture_size == 0)
-        ood_fail(&err, OOD_PICTURE_EMPTY, "no bytes, expected a JPEG or PNG picture");
+        ood_fail(&err, OOD_PICTURE_EMPTY, "no bytes, expected an encoded picture");
     else if (ood_picture_load_placed(picture, picture_size, regions->picture_pixels, &regions->preprocess, &regions->workspace,
                                      regions->input, &warnings, &regions->placement, &err)) {
         for (size_t i = 0; i < warnings.warning_count; i++)

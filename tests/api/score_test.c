@@ -215,7 +215,7 @@ static void broken_pictures(void **state)
     assert_int_equal(status, 422);
     assert_string_equal(json_string_value(json_object_get(json_object_get(tree, "error"), "code")), "picture_truncated");
     json_decref(tree);
-    tree = post(*state, "image/gif", NULL, "GIF89a", 6, &status);
+    tree = post(*state, "image/avif", NULL, "\0\0\0\x1C" "ftypavif", 12, &status);
     assert_int_equal(status, 422);
     assert_string_equal(json_string_value(json_object_get(json_object_get(tree, "error"), "code")), "picture_unknown");
     json_decref(tree);

@@ -113,7 +113,7 @@ static void judge(const struct ood_item *item, struct ood_verdict *verdict)
     if (item->crop != NULL)
         memcpy(&verdict->score, item->crop, sizeof verdict->score);
     else if (begins(item, "bad"))
-        ood_fail(&verdict->error, OOD_PICTURE_UNKNOWN, "neither JPEG nor PNG by its first bytes");
+        ood_fail(&verdict->error, OOD_PICTURE_UNKNOWN, "the first bytes (62 61 64) are those of no picture");
     else if (item->picture == NULL && (item->logits_count != CLASSES || item->features_count != DIMENSION))
         ood_fail(&verdict->error, OOD_TENSOR_MISMATCH, "%zu logits and %zu features: expected %d and %d", item->logits_count,
                  item->features_count, CLASSES, DIMENSION);
@@ -175,7 +175,7 @@ static void look(const struct ood_item *item, const struct ood_boxes *boxes, str
 {
     *scene = (struct ood_scene){ .width = 640, .height = 480, .count = boxes->count };
     if (begins(item, "bad"))
-        ood_fail(&scene->error, OOD_PICTURE_UNKNOWN, "neither JPEG nor PNG by its first bytes");
+        ood_fail(&scene->error, OOD_PICTURE_UNKNOWN, "the first bytes (62 61 64) are those of no picture");
     for (size_t i = 0; i < boxes->count && scene->error.code == OOD_OK; i++) {
         detections[i] = (struct ood_detection){ .objectness = 1, .detection_score = 1 };
         for (size_t k = 0; k < 4; k++)

@@ -99,7 +99,7 @@ for name, i, data in pictures:
     write("broken/%s/%02d.png" % (name, i), data[:len(data) // 2] if i == 5 and name == "green" else data)
 for i in range(6):
     write("outliers/%d.png" % i, png((200, 200, 40)))
-    write("outliers/%d.webp" % i, b"no picture we read")
+    write("outliers/%d.avif" % i, b"no picture we read")
 write("reference.json", json.dumps({"pixels": pixels[:66], "taps": weights[3][0], "last": weights[3][1]}).encode())
 write("sixteen.onnx", network_16(0.1, 1.0, 0.0, 1))
 # Neighbours that differ by a few units on maps around 100,000: what Winograd's transforms round away is what counts here.

@@ -122,8 +122,9 @@ static void other_formats_are_named(void **state)
     (void)state;
     struct ood_error err = { 0 };
     struct ood_picture picture = { 0 };
-    check_fails(ood_picture_decode("RIFF\0\0\0\0WEBPVP8 ", 16, &no_limits, &picture, &err), OOD_PICTURE_UNKNOWN, "WebP");
-    check_fails(ood_picture_decode("GIF89a", 6, &no_limits, &picture, &err), OOD_PICTURE_UNKNOWN, "GIF");
+    check_fails(ood_picture_decode("\0\0\0\x1C" "ftypavif", 12, &no_limits, &picture, &err), OOD_PICTURE_UNKNOWN, "AVIF");
+    check_fails(ood_picture_decode("\0\0\0\x0CJXL \r\n\x87\n", 12, &no_limits, &picture, &err), OOD_PICTURE_UNKNOWN, "JPEG XL");
+    check_fails(ood_picture_decode("RIFF\0\0\0\0WAVEfmt ", 16, &no_limits, &picture, &err), OOD_PICTURE_UNKNOWN, "are those of no picture");
     check_fails(ood_picture_decode("x", 1, &no_limits, &picture, &err), OOD_PICTURE_UNKNOWN, "(78)");
 }
 

@@ -109,7 +109,7 @@ static void test_items(void **state)
         { .logits = nan_logits, .logits_count = CLASSES, .features = features, .features_count = FEATURES },
         { .logits = logits, .logits_count = CLASSES, .features = zeros, .features_count = FEATURES },
         { .picture = "", .picture_size = 0 },
-        { .picture = "GIF89a", .picture_size = 6 },
+        { .picture = "no picture", .picture_size = 10 },
     };
     const struct { enum ood_code code; size_t like; } expected[] = {
         { OOD_OK, 0 }, { OOD_PICTURE_TRUNCATED, 0 }, { OOD_OK, 1 }, { OOD_OK, 2 }, { OOD_TENSOR_MISMATCH, 0 }, { OOD_TENSOR_MISMATCH, 0 },
