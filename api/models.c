@@ -100,7 +100,7 @@ static void write_score(struct api_writer *writer, const struct ood_bundle *bund
     api_write_double(writer, judge->temperature);
     write_word(writer, "distance", judge->distance == OOD_DISTANCE_NEAREST ? "nearest" : "predicted");
     write_real(writer, "beta", judge->beta);
-    write_word(writer, "beta_from", bundle->beta_from_outliers ? "outliers" : "default");
+    write_word(writer, "beta_from", ood_beta_from_name(bundle->beta_from));
     write_real(writer, "energy_mean", judge->energy_mean);
     write_real(writer, "energy_std", judge->energy_std);
     write_real(writer, "representation_mean", judge->representation_mean);

@@ -91,6 +91,7 @@ void fit_forget(struct fit *fit)
     ood_free(fit->label_classes);
     ood_free(fit->image_classes);
     ood_free(fit->is_fit);
+    ood_free(fit->is_background);
     ood_free(fit->fit_counts);
     ood_free(fit->calibration_counts);
     ood_free(fit->seen);

@@ -1,6 +1,6 @@
 /* What the files of `oodctl fit` share. In the order of a run: fit_input.c settles the preprocessing and compiles the network,
  * fit_gather.c runs it over the pictures, fit_labels.c gives labels their classes, fit_judge.c makes the numbers of METHOD
- * sections 2 to 4 (of a detector fit_detector.c and fit_regions.c do all this up to here), fit_convolution.c holds them against direct
+ * sections 2 to 4 (of a detector fit_detector.c and fit_regions.c do all this up to here, and fit_background.c chooses), fit_convolution.c holds them against direct
  * convolution (by the rule of fit_agreement.c), fit_bundle.c writes them, fit.c holds the options and the order of all this,
  * fit_usage.c looks at them first, fit_summary.c tells. */
 #ifndef OODCTL_FIT_H
@@ -16,6 +16,7 @@
 #define FIT_BATCH 8
 #define FIT_SELFTEST 8                       /* inputs of the bundle's self-test */
 #define FIT_KEPT 64                          /* encoded pictures kept to draw them from */
+#define FIT_BACKGROUND_LEAST 10              /* detections of each side, for T and beta to be chosen by them */
 
 /* The rows of an options table that concern the bundle and the network's input: `fit` and `train` share them. AT(field): the offset of
  * a field of struct fit_options. */
@@ -38,13 +39,13 @@
     { "logits", "TENSOR", "the scores before any softmax (default: found)", CTL_TEXT, AT(logits), 0, 0 }, \
     { "features", "TENSOR", "the last layer's input (default: found)", CTL_TEXT, AT(features), 0, 0 }, \
     { "distance", "WHICH", "nearest or predicted: the prototype D is measured to (default: nearest)", CTL_TEXT, AT(distance), 0, 0 }, \
-    { "temperature", "T", "of the energy (default: 1)", CTL_NUMBER, AT(temperature), 1e-6, 1e6 }, \
+    { "temperature", "T", "of the energy (default: 1; a detector's is chosen where there are --annotations)", CTL_NUMBER, AT(temperature), 1e-6, 1e6 }, \
     { "alpha", "A", "the share of known pictures that may be called out (default: 0.05)", CTL_NUMBER, AT(alpha), 1e-6, 0.999999 }, \
     { "alpha-review", "A", "the share below the review threshold (default: alpha, no review zone)", CTL_NUMBER, AT(alpha_review), 1e-6, 0.999999 }, \
     { "convolution", "KIND", "auto, direct or winograd (default: auto: winograd where its scores agree with direct)", CTL_TEXT, AT(convolution), 0, 0 }, \
     { "per-class", NULL, "thresholds of the predicted class", CTL_FLAG, AT(per_class), 0, 0 }
 
-#define FIT_DEFAULTS { .distance = "nearest", .convolution = "auto", .temperature = 1, .alpha = 0.05, .seed = 1 }
+#define FIT_DEFAULTS { .distance = "nearest", .convolution = "auto", .alpha = 0.05, .seed = 1 }
 
 struct fit_options {
     const char *model, *images, *only, *calibration, *out, *name, *labels;
@@ -53,7 +54,7 @@ struct fit_options {
     size_t width, height, resize_to;         /* 0: not given */
     const char *logits, *features, *distance, *convolution;
     const char *detector, *annotations;
-    double temperature, alpha, alpha_review; /* alpha_review 0: alpha */
+    double temperature, alpha, alpha_review; /* temperature 0: not given; alpha_review 0: alpha */
     bool per_class;
     size_t seed, threads;
 };
@@ -107,7 +108,9 @@ struct fit {
     struct ood_judge judge;                  /* handed to the bundle at the end */
     size_t *seen, *correct;                  /* [K], of labelled pictures, both parts */
     double accepted, reviewed;               /* shares of the calibration pictures above the thresholds */
+    enum ood_beta_from beta_from;
     double outlier_auroc;                    /* at the chosen beta */
+    double temperature_auroc;                /* of E at the chosen T; 0: it was not chosen */
 
     /* A detector's (fit_detector.c): the items of the sets are detections, a set's positions the pictures they are in. */
     struct ood_declaration declaration;
@@ -116,7 +119,8 @@ struct fit {
     size_t *name_classes;                    /* [annotations.name_count]: the detector's class, SIZE_MAX none */
     double ap50, best_f1;                    /* of the pictures with annotations */
     size_t picture_count, matched;           /* of --images: pictures read, detections that match an annotation */
-    size_t image_class_capacity, is_fit_capacity;
+    bool *is_background;                     /* [images.count]: overlaps no object by IoU 0.5, whatever its class */
+    size_t image_class_capacity, is_fit_capacity, is_background_capacity;
 
     struct fit_agreement agreement;          /* of Winograd with direct convolution; count 0: not compared */
     char *worst_id;                          /* the picture with the worst score */
@@ -165,6 +169,14 @@ bool fit_declaration(const char *word, struct ood_declaration *out, struct ood_e
 bool fit_detector_input(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
 /* The score limit, then every detection above it: images, calibration and outliers are filled, and split. */
 bool fit_regions(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
+/* Are there enough detections of each side in the fit part to choose T and beta by? */
+bool fit_has_background(const struct fit *fit);
+/* judge.temperature: 1, or of 0.1 to 4 the one whose E tells them best and better than at 1. */
+bool fit_choose_temperature(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
+/* E and D of the fit part [fit_total], each picture's by prototypes of the others. */
+bool fit_measure_apart(const struct fit *fit, double *energy, double *representation, struct ood_error *err) OOD_MUST_CHECK;
+/* judge.beta likewise, from such numbers of the fit part: 0.5, or what is better. */
+bool fit_choose_beta(struct fit *fit, const double *energy, const double *representation, struct ood_error *err) OOD_MUST_CHECK;
 /* The self-test's inputs and the scores of the best detection in each. */
 bool fit_self_test_allocate(struct fit *fit, size_t count, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_regions_self_test(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;

@@ -99,6 +99,11 @@ static char *make_provenance(const struct fit *fit, const char *command, struct 
         json_decref(object);
         object = NULL;
     }
+    if (object != NULL && fit->temperature_auroc > 0 &&
+        json_object_set_new(object, "chosen", json_pack("{s:f, s:f}", "temperature_auroc", fit->temperature_auroc, "beta_auroc", fit->outlier_auroc)) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
     char *dumped = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(object);
     if (dumped == NULL) {
@@ -133,7 +138,7 @@ static bool make_bundle(struct fit *fit, const char *command, struct ood_error *
         return false;
     bundle->classes = fit->classes;
     bundle->input = fit->preprocess;
-    bundle->beta_from_outliers = fit->outliers.count > 0;
+    bundle->beta_from = fit->beta_from;
     bundle->convolution = fit->convolution;
     bundle->largest_difference = fit->convolution == OOD_CONVOLUTION_WINOGRAD ? fit->agreement.largest : NAN;
     bundle->name = ood_strdup(fit->options.name, err);

@@ -125,40 +125,73 @@ static bool measure(const struct fit *fit, const struct fit_set *set, const bool
     return true;
 }
 
+/* E and D of the fit part and of outliers. */
+struct measured { double *energy, *representation, *out_energy, *out_representation; size_t n, m; };
+
+static void measured_free(struct measured *measured)
+{
+    ood_free(measured->energy);
+    ood_free(measured->representation);
+    ood_free(measured->out_energy);
+    ood_free(measured->out_representation);
+}
+
+static bool measure_parts(const struct fit *fit, struct measured *measured, struct ood_error *err)
+{
+    size_t most = fit->outliers.count;
+    bool apart = fit->decoder != NULL && fit->learned == NULL;
+    measured->energy = ood_new_array(double, fit->fit_total, err);
+    measured->representation = ood_new_array(double, fit->fit_total, err);
+    measured->out_energy = ood_new_array(double, most, err);
+    measured->out_representation = ood_new_array(double, most, err);
+    if (measured->energy == NULL || measured->representation == NULL || measured->out_energy == NULL || measured->out_representation == NULL)
+        return false;
+    if (apart)
+        measured->n = fit->fit_total;
+    return (apart ? fit_measure_apart(fit, measured->energy, measured->representation, err)
+                  : measure(fit, &fit->images, fit->is_fit, true, measured->energy, measured->representation, NULL, &measured->n, err)) &&
+           measure(fit, &fit->outliers, NULL, true, measured->out_energy, measured->out_representation, NULL, &measured->m, err);
+}
+
+/* beta by the outliers; of a detector's without any by the background. */
+static bool choose_beta(struct fit *fit, struct measured *measured, struct ood_error *err)
+{
+    struct ood_judge *judge = &fit->judge;
+    struct ood_ranking ranking;
+    judge->beta = 0.5;
+    fit->beta_from = measured->m > 0 ? OOD_BETA_OUTLIERS : fit_has_background(fit) ? OOD_BETA_BACKGROUND : OOD_BETA_DEFAULT;
+    if (fit->beta_from == OOD_BETA_DEFAULT)
+        return true;
+    if (fit->beta_from == OOD_BETA_BACKGROUND)
+        return fit_choose_beta(fit, measured->energy, measured->representation, err);
+    if (!ood_choose_beta(measured->energy, measured->representation, measured->n, measured->out_energy, measured->out_representation, measured->m,
+                         judge, err))
+        return false;
+    for (size_t i = 0; i < measured->n; i++)                   /* how well does it tell them apart now? */
+        measured->energy[i] = ood_fuse(judge, measured->energy[i], measured->representation[i]);
+    for (size_t i = 0; i < measured->m; i++)
+        measured->out_energy[i] = ood_fuse(judge, measured->out_energy[i], measured->out_representation[i]);
+    if (!ood_rank(measured->energy, measured->n, measured->out_energy, measured->m, &ranking, err))
+        return false;
+    fit->outlier_auroc = ranking.auroc;
+    return true;
+}
+
 /* mu, sigma over the fit part; beta. */
 static bool make_scale(struct fit *fit, struct ood_error *err)
 {
     struct ood_judge *judge = &fit->judge;
-    size_t n = 0, m = 0, most = fit->outliers.count;
-    double *energy = ood_new_array(double, fit->fit_total, err), *representation = ood_new_array(double, fit->fit_total, err);
-    double *out_energy = ood_new_array(double, most, err), *out_representation = ood_new_array(double, most, err);
-    bool done = energy != NULL && representation != NULL && out_energy != NULL && out_representation != NULL &&
-                measure(fit, &fit->images, fit->is_fit, true, energy, representation, NULL, &n, err) &&
-                measure(fit, &fit->outliers, NULL, true, out_energy, out_representation, NULL, &m, err);
+    struct measured measured = { 0 };
+    bool done = measure_parts(fit, &measured, err);
     if (done) {
-        ood_mean_std(energy, n, &judge->energy_mean, &judge->energy_std);
-        ood_mean_std(representation, n, &judge->representation_mean, &judge->representation_std);
+        ood_mean_std(measured.energy, measured.n, &judge->energy_mean, &judge->energy_std);
+        ood_mean_std(measured.representation, measured.n, &judge->representation_mean, &judge->representation_std);
         if (!(judge->energy_std >= 1e-12 && judge->representation_std >= 1e-12))
             done = ood_fail(err, OOD_INVALID, "%s: the network says the same of all pictures (energy deviation %g, representation deviation %g)",
                             fit->options.model, judge->energy_std, judge->representation_std);
     }
-    judge->beta = 0.5;
-    if (done && m > 0)
-        done = ood_choose_beta(energy, representation, n, out_energy, out_representation, m, judge, err);
-    if (done && m > 0) {                     /* how well does it tell them apart now? */
-        struct ood_ranking ranking;
-        for (size_t i = 0; i < n; i++)
-            energy[i] = ood_fuse(judge, energy[i], representation[i]);
-        for (size_t i = 0; i < m; i++)
-            out_energy[i] = ood_fuse(judge, out_energy[i], out_representation[i]);
-        done = ood_rank(energy, n, out_energy, m, &ranking, err);
-        if (done)
-            fit->outlier_auroc = ranking.auroc;
-    }
-    ood_free(energy);
-    ood_free(representation);
-    ood_free(out_energy);
-    ood_free(out_representation);
+    done = done && choose_beta(fit, &measured, err);
+    measured_free(&measured);
     return done;
 }
 
@@ -239,7 +272,7 @@ bool fit_judge(struct fit *fit, struct ood_error *err)
     struct ood_judge *judge = &fit->judge;
     judge->classes = fit->classes;
     judge->dimension = fit->dimension;
-    judge->temperature = options->temperature;
+    judge->temperature = options->temperature > 0 ? options->temperature : 1;
     judge->distance = strcmp(options->distance, "predicted") == 0 ? OOD_DISTANCE_PREDICTED : OOD_DISTANCE_NEAREST;
     judge->alpha = options->alpha;
     judge->alpha_review = options->alpha_review != 0 ? options->alpha_review : options->alpha;
@@ -250,6 +283,6 @@ bool fit_judge(struct fit *fit, struct ood_error *err)
     } else if (!split(fit, err) || !check_counts(fit, err)) {
         return false;
     }
-    return make_prototypes(fit, err) && make_scale(fit, err) && calibrate(fit, err) &&
-           look_back(fit, err);
+    return (options->temperature > 0 || !fit_has_background(fit) || fit_choose_temperature(fit, err)) && make_prototypes(fit, err) &&
+           make_scale(fit, err) && calibrate(fit, err) && look_back(fit, err);
 }

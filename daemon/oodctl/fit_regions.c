@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "daemon/oodctl/crew.h"
 #include "daemon/oodctl/fit.h"
+#include "detect/detect.h"
 
 #define LIMIT_LEAST 0.01                     /* scores that AP50 and the limit are looked for among */
 #define BATCH 4
@@ -143,10 +144,19 @@ static bool take_scores(struct pass *pass, const struct ctl_picture *picture, co
     return done;
 }
 
+/* Does the box overlap no object, ignored ones too, by IoU 0.5? */
+static bool is_background(const double box[4], const struct ood_annotated *truth)
+{
+    for (size_t t = 0; truth != NULL && t < truth->count; t++)
+        if (ood_iou(box, truth->truths[t].box) >= OOD_MATCH_IOU)
+            return false;
+    return true;
+}
+
 /* The classes that prototypes are made for: of matched detections; without annotations, of those at least half way from the limit
- * to 1. classes[n]. */
+ * to 1. classes[n]; background[n]. */
 static bool prototype_classes(const struct fit *fit, const struct ctl_picture *picture, const struct sighting *sighting, size_t *classes,
-                              struct ood_error *err)
+                              bool *background, struct ood_error *err)
 {
     size_t n = sighting->scene.count;
     const struct ood_annotated *truth = ood_annotations_find(&fit->annotations, picture->id);
@@ -160,6 +170,7 @@ static bool prototype_classes(const struct fit *fit, const struct ctl_picture *p
         bool good = fit->options.annotations != NULL ? result[i] == OOD_MATCHED
                                                      : sighting->regions[i].score >= (1 + fit->declaration.detector.limit) / 2;
         classes[i] = good ? sighting->regions[i].class_index : SIZE_MAX;
+        background[i] = result[i] == OOD_UNMATCHED && is_background(sighting->regions[i].box, truth);
     }
     ood_free(found);
     ood_free(result);
@@ -195,12 +206,14 @@ static bool append(struct pass *pass, const struct sighting *sighting, size_t i,
 }
 
 /* Detections of --images also get their part and the class they stand for. */
-static bool place(struct fit *fit, size_t class_index, bool to_fit, struct ood_error *err)
+static bool place(struct fit *fit, size_t class_index, bool background, bool to_fit, struct ood_error *err)
 {
     size_t i = fit->images.count - 1;
     if (!ood_grow(&fit->image_classes, &fit->image_class_capacity, i + 1, sizeof *fit->image_classes, err) ||
-        !ood_grow(&fit->is_fit, &fit->is_fit_capacity, i + 1, sizeof *fit->is_fit, err))
+        !ood_grow(&fit->is_fit, &fit->is_fit_capacity, i + 1, sizeof *fit->is_fit, err) ||
+        !ood_grow(&fit->is_background, &fit->is_background_capacity, i + 1, sizeof *fit->is_background, err))
         return false;
+    fit->is_background[i] = background;
     fit->image_classes[i] = class_index;
     fit->is_fit[i] = to_fit;
     fit->matched += class_index != SIZE_MAX;
@@ -232,10 +245,12 @@ static bool take_vectors(struct pass *pass, struct ctl_picture *picture, const s
     struct fit *fit = pass->fit;
     bool images = pass->set == &fit->images;
     size_t *classes = ood_new_array(size_t, sighting->scene.count, err);
-    bool done = classes != NULL && (!images || prototype_classes(fit, picture, sighting, classes, err));
+    bool *background = ood_new_array(bool, sighting->scene.count, err);
+    bool done = classes != NULL && background != NULL && (!images || prototype_classes(fit, picture, sighting, classes, background, err));
     for (size_t i = 0; done && i < sighting->scene.count; i++)
-        done = append(pass, sighting, i, err) && (!images || place(fit, classes[i], to_fit, err));
+        done = append(pass, sighting, i, err) && (!images || place(fit, classes[i], background[i], to_fit, err));
     ood_free(classes);
+    ood_free(background);
     if (!done)
         return ood_error_prefix(err, "%s: %s", fit->options.model, picture->id);
     if (images && to_fit && sighting->scene.count > 0)

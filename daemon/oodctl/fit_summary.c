@@ -95,11 +95,15 @@ void fit_summary(const struct fit *fit, double seconds)
         printf("class names     of the network's metadata (%s)\n", fit->labels_key);
     if (fit->classes <= 40 && bundle->detector == NULL)
         print_classes(fit);
+    if (fit->temperature_auroc > 0)
+        printf("temperature     %g (chosen: AUROC %.4f of E)\n", judge->temperature, fit->temperature_auroc);
     printf("energy          mean %.4f, deviation %.4f\n", judge->energy_mean, judge->energy_std);
     printf("representation  mean %.5f, deviation %.5f\n", judge->representation_mean, judge->representation_std);
     printf("beta            %g", judge->beta);
-    if (fit->outliers.count > 0)
+    if (fit->beta_from == OOD_BETA_OUTLIERS)
         printf(" (chosen: AUROC %.4f between the fit pictures and the outliers)\n", fit->outlier_auroc);
+    else if (fit->beta_from == OOD_BETA_BACKGROUND)
+        printf(" (chosen: AUROC %.4f between objects and background)\n", fit->outlier_auroc);
     else
         printf(" (default)\n");
     printf("threshold       %.4f at alpha %g%s: %.2f %% of the calibration pictures are accepted\n", judge->threshold, judge->alpha,

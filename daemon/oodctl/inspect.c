@@ -178,7 +178,7 @@ static void print_bundle(const struct ood_bundle *bundle)
     printf(" %s, scale %.6g, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", ood_filter_name(p->filter), (double)p->scale, (double)p->mean[0],
            (double)p->mean[1], (double)p->mean[2], (double)p->std[0], (double)p->std[1], (double)p->std[2]);
     printf("score         T %g, distance %s, beta %g (%s)\n", judge->temperature,
-           judge->distance == OOD_DISTANCE_PREDICTED ? "predicted" : "nearest", judge->beta, bundle->beta_from_outliers ? "outliers" : "default");
+           judge->distance == OOD_DISTANCE_PREDICTED ? "predicted" : "nearest", judge->beta, ood_beta_from_name(bundle->beta_from));
     printf("energy        mean %.6g, deviation %.6g\n", judge->energy_mean, judge->energy_std);
     printf("repr          mean %.6g, deviation %.6g\n", judge->representation_mean, judge->representation_std);
     printf("decision      out below %.6g (alpha %g), review below %.6g (alpha %g)%s; %zu calibration scores\n", judge->threshold, judge->alpha,

@@ -81,7 +81,7 @@ static void write_judge(struct api_writer *w, const struct ood_bundle *bundle)
     number_member(w, "temperature", judge->temperature);
     text_member(w, "distance", judge->distance == OOD_DISTANCE_PREDICTED ? "predicted" : "nearest");
     number_member(w, "beta", judge->beta);
-    text_member(w, "beta_from", bundle->beta_from_outliers ? "outliers" : "default");
+    text_member(w, "beta_from", ood_beta_from_name(bundle->beta_from));
     number_member(w, "energy_mean", judge->energy_mean);
     number_member(w, "energy_std", judge->energy_std);
     number_member(w, "representation_mean", judge->representation_mean);

@@ -101,7 +101,7 @@ bool train_loss(struct train *train, size_t classes, struct ood_error *err)
     loss.energy_form = chosen[1] == 1 ? OOD_MARGIN_LOGISTIC : OOD_MARGIN_HINGE;
     loss.representation_form = chosen[2] == 1 ? OOD_MARGIN_LOGISTIC : OOD_MARGIN_HINGE;
     loss.score_form = chosen[3] == 1 ? OOD_MARGIN_HINGE : OOD_MARGIN_LOGISTIC;
-    loss.temperature = o->fit.temperature;
+    loss.temperature = o->fit.temperature > 0 ? o->fit.temperature : 1;
     set_if_given(o->ce_weight, &loss.cross_entropy_weight);
     set_if_given(o->energy_weight, &loss.energy_weight);
     set_if_given(o->cluster_weight, &loss.cluster_weight);

@@ -11,6 +11,11 @@
 
 #define OOD_BUNDLE_SCHEMA 1
 
+/* What beta was chosen by: METHOD's default, outliers, or the background of a detector's own pictures (METHOD section 7). */
+enum ood_beta_from { OOD_BETA_DEFAULT, OOD_BETA_OUTLIERS, OOD_BETA_BACKGROUND };
+const char *ood_beta_from_name(enum ood_beta_from from);                 /* "default", "outliers", "background" */
+bool ood_beta_from_parse(const char *name, enum ood_beta_from *out);     /* false: none of these */
+
 struct ood_bundle {
     char *name;                              /* [A-Za-z0-9._-]{1,64} */
     char version[OOD_HASH_HEX];              /* SHA-256 of model.json; set by read and write */
@@ -19,7 +24,7 @@ struct ood_bundle {
     char *input_tensor, *logits_tap, *features_tap;
     struct ood_preprocess input;
     struct ood_judge judge;                  /* prepared */
-    bool beta_from_outliers;
+    enum ood_beta_from beta_from;
     enum ood_convolution convolution;        /* section "engine"; DIRECT until a Winograd kernel was checked */
     double largest_difference;               /* NAN: not checked */
     struct ood_detector *detector;           /* section "detector"; NULL: a classifier's bundle */

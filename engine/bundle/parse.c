@@ -56,6 +56,20 @@ static bool parse_taps(const json_t *model, struct ood_bundle *bundle, struct oo
            (bundle->features_tap = ood_strdup(features, err)) != NULL;
 }
 
+static const char *const beta_from_names[] = { "default", "outliers", "background" };
+
+const char *ood_beta_from_name(enum ood_beta_from from) { return beta_from_names[from]; }
+
+bool ood_beta_from_parse(const char *name, enum ood_beta_from *out)
+{
+    for (size_t i = 0; i < sizeof beta_from_names / sizeof beta_from_names[0]; i++)
+        if (strcmp(name, beta_from_names[i]) == 0) {
+            *out = (enum ood_beta_from)i;
+            return true;
+        }
+    return false;
+}
+
 static bool parse_score(const json_t *model, struct ood_bundle *bundle, struct ood_error *err)
 {
     static const char *const known[] = { "temperature", "distance", "beta", "beta_from", "energy_mean", "energy_std",
@@ -75,10 +89,9 @@ static bool parse_score(const json_t *model, struct ood_bundle *bundle, struct o
         return false;
     if (strcmp(distance, "nearest") != 0 && strcmp(distance, "predicted") != 0)
         return bundle_field_fail(&score, "distance", "nearest or predicted", err);
-    if (strcmp(from, "default") != 0 && strcmp(from, "outliers") != 0)
-        return bundle_field_fail(&score, "beta_from", "default or outliers", err);
+    if (!ood_beta_from_parse(from, &bundle->beta_from))
+        return bundle_field_fail(&score, "beta_from", "default, outliers or background", err);
     judge->distance = strcmp(distance, "predicted") == 0 ? OOD_DISTANCE_PREDICTED : OOD_DISTANCE_NEAREST;
-    bundle->beta_from_outliers = strcmp(from, "outliers") == 0;
     return true;
 }
 

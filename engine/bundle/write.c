@@ -58,7 +58,7 @@ static json_t *score_of(const struct ood_bundle *bundle)
     return json_pack("{s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o}",
                      "temperature", number(judge->temperature),
                      "distance", judge->distance == OOD_DISTANCE_PREDICTED ? "predicted" : "nearest",
-                     "beta", number(judge->beta), "beta_from", bundle->beta_from_outliers ? "outliers" : "default",
+                     "beta", number(judge->beta), "beta_from", ood_beta_from_name(bundle->beta_from),
                      "energy_mean", number(judge->energy_mean), "energy_std", number(judge->energy_std),
                      "representation_mean", number(judge->representation_mean),
                      "representation_std", number(judge->representation_std));

@@ -348,7 +348,8 @@ static void model_answers(void **state)
     bundle->input.channels = OOD_CHANNELS_GREY;
     bundle->input.resize = OOD_RESIZE_EXACT;
     bundle->provenance = NULL;
-    bundle->beta_from_outliers = bundle->judge.per_class = true;
+    bundle->beta_from = OOD_BETA_OUTLIERS;
+    bundle->judge.per_class = true;
     bundle->largest_difference = 1e-7;
     service.model_count = 1;
     assert_true(api_answer_model(&service, &served[0], &answer));

@@ -51,15 +51,16 @@ def picture(squares):
 
 
 def known():
-    cells = random.sample(range(16), 5)
+    cells = random.sample(range(16), 6)
     shade = lambda: random.randint(60, 150)
     squares, objects = {}, []
     for cell in cells[:3]:
         red = random.random() < 0.5
         squares[cell] = (200, shade(), 60) if red else (shade(), 200, 60)
         objects.append((cell, "red" if red else "green"))
-    white = random.randint(120, 220)
-    squares[cells[3]] = (min(255, white + random.randint(0, 120)), white, white)
+    for cell in cells[3:]:
+        white = random.randint(120, 220)
+        squares[cell] = (min(255, white + random.randint(0, 120)), white, white)
     return squares, objects
 
 

@@ -38,7 +38,7 @@ static void assert_same(const struct ood_bundle *a, const struct ood_bundle *b)
     if (j->per_class)
         assert_memory_equal(j->calibration_classes, k->calibration_classes,
                             j->calibration_count * sizeof *j->calibration_classes);
-    assert_int_equal(a->beta_from_outliers, b->beta_from_outliers);
+    assert_int_equal(a->beta_from, b->beta_from);
     assert_int_equal(a->convolution, b->convolution);
     assert_memory_equal(&a->largest_difference, &b->largest_difference, sizeof a->largest_difference);
     assert_string_equal(a->provenance, b->provenance);
@@ -97,7 +97,7 @@ static void round_trip(void **state)
     ood_preprocess_preset("cifar", &bundle->input);
     bundle->input.width = bundle->input.height = 1;
     bundle->selftest_floats = 3;
-    bundle->beta_from_outliers = false;
+    bundle->beta_from = OOD_BETA_BACKGROUND;
     bundle->convolution = OOD_CONVOLUTION_DIRECT;
     bundle->largest_difference = NAN;
     bundle->judge.distance = OOD_DISTANCE_PREDICTED;

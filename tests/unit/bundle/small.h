@@ -58,7 +58,7 @@ static inline struct ood_bundle *small_bundle(void)
     for (size_t i = 0; i < 20; i++)
         judge->calibration_scores[i] = -2 + (double)i / 7;
     check_ok(ood_judge_prepare(judge, &err));
-    bundle->beta_from_outliers = true;
+    bundle->beta_from = OOD_BETA_OUTLIERS;
     bundle->convolution = OOD_CONVOLUTION_WINOGRAD;
     bundle->largest_difference = 1.25e-5;
     bundle->provenance = SMALL_TEXT("{\"made\":{\"by\":\"a test\",\"pictures\":40},\"seed\":7,\"small\":[0.1,-0.0,1e-07,true,null]}");
