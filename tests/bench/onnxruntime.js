@@ -4,7 +4,7 @@ const [folder, model, batch, seconds] = process.argv.slice(2);
 const ort = require(folder + '/onnxruntime-node');
 (async () => {
   const session = await ort.InferenceSession.create(model, {
-    intraOpNumThreads: 1, interOpNumThreads: 1, executionMode: 'sequential', graphOptimizationLevel: 'all',
+    intraOpNumThreads: 1, interOpNumThreads: 1, executionMode: 'sequential', graphOptimizationLevel: 'all', logSeverityLevel: 3,
     executionProviders: ['cpu'] });
   const meta = session.inputMetadata && session.inputMetadata[0];
   const shape = meta && meta.shape ? meta.shape.map(Number) : [1, 3, 32, 32];
