@@ -86,7 +86,8 @@ static bool read_form(const unsigned char *bytes, size_t size, uint32_t length, 
     size_t after = FILE_HEADER + length;
     if (bmp->compression == BITFIELDS || bmp->compression == ALPHA_BITFIELDS) {
         bool inside = length >= WITH_MASKS;
-        size_t masks = bmp->compression == ALPHA_BITFIELDS || (inside && length >= WITH_ALPHA) ? 4 : 3;
+        bool alpha = inside ? length >= WITH_ALPHA : bmp->compression == ALPHA_BITFIELDS;
+        size_t masks = alpha ? 4 : 3;
         if (!inside)
             after += masks * 4;
         if (size < after)
