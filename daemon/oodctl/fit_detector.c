@@ -43,14 +43,15 @@ bool fit_declaration(const char *word, struct ood_declaration *out, struct ood_e
 static void take_size(struct ood_preprocess *input, const struct ood_bytes *onnx)
 {
     struct ood_error ignored = { 0 };
-    struct ood_graph_options options = { .operators = ood_op_table, .batch = 1 };
+    struct ood_graph_options options = { .operators = ood_op_table, .one_if_needed = true, .stages = true };
     struct ood_graph *graph = ood_graph_read(onnx, &options, &ignored);
     if (graph == NULL)
         return;                              /* its size is open, or the next reading tells why */
-    if (graph->input_count >= 1 && graph->values[graph->inputs[0]].shape.rank == 4) {
-        const int64_t *dims = graph->values[graph->inputs[0]].shape.dims;
+    const size_t rank = graph->input_count >= 1 ? graph->values[graph->inputs[0]].shape.rank : 0;
+    if (rank == 3 || rank == 4) {            /* 3: one picture, without a batch */
+        const int64_t *dims = graph->values[graph->inputs[0]].shape.dims + rank - 3;
         bool planes = input->layout == OOD_INPUT_NCHW;
-        int64_t height = dims[planes ? 2 : 1], width = dims[planes ? 3 : 2];
+        int64_t height = dims[planes ? 1 : 0], width = dims[planes ? 2 : 1];
         if (height >= 1 && height <= OOD_INPUT_SIDE && width >= 1 && width <= OOD_INPUT_SIDE) {
             input->height = (size_t)height;
             input->width = (size_t)width;
@@ -61,7 +62,8 @@ static void take_size(struct ood_preprocess *input, const struct ood_bytes *onnx
 
 static bool resolve(struct fit *fit, struct ood_error *err)
 {
-    struct ood_graph_options options = { .operators = ood_op_table, .input_shape = ood_preprocess_shape(&fit->preprocess), .batch = 1 };
+    struct ood_graph_options options = { .operators = ood_op_table, .input_shape = ood_preprocess_shape(&fit->preprocess), .batch = 1,
+                                         .stages = true };
     struct ood_graph *graph = ood_graph_read(&fit->onnx, &options, err);
     if (graph == NULL)
         return false;

@@ -63,7 +63,7 @@ static bool parse_anchors(const struct bundle_fields *level, struct ood_level *o
 
 static bool parse_level(const json_t *object, size_t i, struct ood_level *out, struct ood_error *err)
 {
-    static const char *const known[] = { "stride", "anchors", "boxes", "objectness", "classes", "logits", NULL };
+    static const char *const known[] = { "stride", "anchors", "boxes", "objectness", "classes", "logits", "labels", NULL };
     struct bundle_fields level;
     char place[PLACE];
     snprintf(place, sizeof place, "detector.levels[%zu]", i);
@@ -72,7 +72,8 @@ static bool parse_level(const json_t *object, size_t i, struct ood_level *out, s
     return bundle_fields_of(&level, object, place, known, err) && bundle_field_size(&level, "stride", 0, 65536, &out->stride, err) &&
            parse_anchors(&level, out, err) && parse_view(&level, "boxes", true, &out->boxes, err) &&
            parse_view(&level, "objectness", false, &out->objectness, err) && parse_view(&level, "classes", true, &out->classes, err) &&
-           parse_view(&level, "logits", false, &out->logits, err);
+           parse_view(&level, "logits", false, &out->logits, err) &&
+           (json_object_get(object, "labels") == NULL || parse_view(&level, "labels", false, &out->labels, err));
 }
 
 static bool parse_levels(const struct bundle_fields *fields, struct ood_detector *out, struct ood_error *err)
@@ -208,9 +209,14 @@ static json_t *level_json(const struct ood_level *level)
             json_decref(anchors);
             return NULL;
         }
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "stride", (json_int_t)level->stride, "anchors", anchors, "boxes",
-                     view_json(&level->boxes), "objectness", view_json(&level->objectness), "classes", view_json(&level->classes),
-                     "logits", view_json(&level->logits));
+    json_t *made = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "stride", (json_int_t)level->stride, "anchors", anchors, "boxes",
+                             view_json(&level->boxes), "objectness", view_json(&level->objectness), "classes", view_json(&level->classes),
+                             "logits", view_json(&level->logits));
+    if (made != NULL && level->labels.tensor != NULL && json_object_set_new(made, "labels", view_json(&level->labels)) != 0) {
+        json_decref(made);
+        return NULL;
+    }
+    return made;
 }
 
 json_t *bundle_detector_json(const struct ood_detector *detector)

@@ -141,6 +141,15 @@ static double best_class(const struct ood_detector *detector, const float *value
     return 1 / sum;
 }
 
+/* The class that the network named, and its score; 0 where it named none of the classes. */
+static double class_found(const struct ood_decoder *decoder, const float *const *tensors, const struct at *at, size_t *class_index)
+{
+    const double label = (double)*start_of(&at->grid->labels, tensors, at) - (double)first_class(&decoder->detector);
+    const bool known = label >= 0 && label < (double)decoder->detector.classes;
+    *class_index = known ? (size_t)label : 0;
+    return known ? (double)*start_of(&at->grid->classes, tensors, at) : 0;
+}
+
 static double raise(double x, double power)
 {
     return power == 1 ? x : pow(x, power);
@@ -157,7 +166,10 @@ static void score(const struct ood_decoder *decoder, const float *const *tensors
 {
     const struct ood_detector *detector = &decoder->detector;
     const struct detect_place *classes = &at->grid->classes;
-    candidate->probability = best_class(detector, start_of(classes, tensors, at), classes->channel_step, &candidate->class_index);
+    if (at->level->labels.tensor != NULL)
+        candidate->probability = class_found(decoder, tensors, at, &candidate->class_index);
+    else
+        candidate->probability = best_class(detector, start_of(classes, tensors, at), classes->channel_step, &candidate->class_index);
     candidate->score = raise(candidate->objectness, detector->objectness_power) * raise(candidate->probability, detector->class_power);
 }
 
@@ -216,19 +228,37 @@ bool ood_decode_one(const struct ood_decoder *decoder, const float *const *tenso
 
 /* ---- what a verdict is made of ---- */
 
+static double logit_of(double probability)
+{
+    double p = probability < LEAST_PROBABILITY ? LEAST_PROBABILITY : probability > 1 - LEAST_PROBABILITY ? 1 - LEAST_PROBABILITY : probability;
+    return log(p / (1 - p));
+}
+
+/* All that is left of the classes is the best one's probability: the others are taken to be absent. */
+static void found_logits(const struct ood_decoder *decoder, const float *const *tensors, const struct at *at, float *logits)
+{
+    size_t named;
+    const double probability = class_found(decoder, tensors, at, &named);
+    for (size_t k = 0; k < decoder->detector.classes; k++)
+        logits[k] = (float)logit_of(0);
+    logits[named] = isnan(probability) ? NAN : (float)logit_of(probability);
+}
+
 void ood_decoder_logits(const struct ood_decoder *decoder, const float *const *tensors, size_t index, float *logits)
 {
     const struct ood_detector *detector = &decoder->detector;
     struct at at = at_index(decoder, index);
     bool tapped = at.level->logits.tensor != NULL, raw = tapped || detector->class_activation != OOD_ACTIVATION_NONE;
+    if (at.level->labels.tensor != NULL) {
+        found_logits(decoder, tensors, &at, logits);
+        return;
+    }
     const struct detect_place *place = tapped ? &at.grid->logits : &at.grid->classes;
     const float *values = start_of(place, tensors, &at) + first_class(detector) * place->channel_step;
     for (size_t k = 0; k < detector->classes; k++) {
         double value = (double)values[k * place->channel_step];
-        if (!raw && !isnan(value)) {
-            double p = value < LEAST_PROBABILITY ? LEAST_PROBABILITY : value > 1 - LEAST_PROBABILITY ? 1 - LEAST_PROBABILITY : value;
-            value = log(p / (1 - p));
-        }
+        if (!raw && !isnan(value))
+            value = logit_of(value);
         logits[k] = (float)value;
     }
 }

@@ -42,15 +42,17 @@ struct role { const char *name; const struct ood_view *view; size_t channels; };
 
 static struct role role_of(const struct ood_detector *detector, const struct ood_level *level, size_t r)
 {
-    size_t classes = detector->classes + (detector->background != OOD_BACKGROUND_NONE);
+    const bool found = level->labels.tensor != NULL;
+    size_t classes = found ? 1 : detector->classes + (detector->background != OOD_BACKGROUND_NONE);
     const struct role roles[] = {
         { "boxes", &level->boxes, 4 * (detector->box.bins > 0 ? detector->box.bins : 1) },
         { "objectness", &level->objectness, 1 }, { "classes", &level->classes, classes }, { "logits", &level->logits, classes },
+        { "labels", &level->labels, 1 },
     };
     return roles[r];
 }
 
-enum { ROLES = 4 };
+enum { ROLES = 5 };
 
 static size_t rows_of(const struct ood_view *view, const struct detect_grid *grid)
 {
@@ -130,7 +132,7 @@ static bool bind_grid(struct ood_decoder *decoder, const struct binding *binding
     if (grid->cells > OOD_DETECTOR_CANDIDATES || decoder->candidates + grid->cells * grid->anchors > OOD_DETECTOR_CANDIDATES)
         return ood_fail(err, OOD_LIMIT, "levels[%zu]: more than %d candidates", i, OOD_DETECTOR_CANDIDATES);
     decoder->candidates += grid->cells * grid->anchors;
-    struct detect_place *places[ROLES] = { &grid->boxes, &grid->objectness, &grid->classes, &grid->logits };
+    struct detect_place *places[ROLES] = { &grid->boxes, &grid->objectness, &grid->classes, &grid->logits, &grid->labels };
     for (size_t r = 0; r < ROLES; r++)
         if (!bind_view(decoder, binding, i, r, places[r], err))
             return false;

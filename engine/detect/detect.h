@@ -11,7 +11,8 @@
 #define OOD_DETECTOR_ANCHORS 32              /* of one level */
 #define OOD_DETECTOR_MAPS 4
 #define OOD_DETECTOR_BINS 64
-#define OOD_DETECTOR_TENSORS (OOD_DETECTOR_LEVELS * 4 + OOD_DETECTOR_MAPS)
+#define OOD_DETECTOR_TENSORS (OOD_DETECTOR_LEVELS * 5 + OOD_DETECTOR_MAPS)
+#define OOD_DETECTOR_FOUND 4096              /* rows that are read of a network that suppresses by itself */
 #define OOD_DETECTOR_CANDIDATES 1000000
 #define OOD_DETECTOR_MOST 10000              /* detections of one picture */
 
@@ -42,6 +43,9 @@ struct ood_level {
     size_t anchor_count;                     /* at least 1 */
     double anchors[OOD_DETECTOR_ANCHORS][2]; /* width, height in pixels of the input; only read by the unit ANCHOR */
     struct ood_view boxes, objectness, classes, logits;      /* objectness, logits: may be none */
+    /* Not none: the network suppresses by itself, and a row is what it found: `classes` has one channel, the score of the class whose number stands
+     * here (from 0, with `background` first from 1). How many rows there are, a run tells: ood_detector_found. */
+    struct ood_view labels;
 };
 
 enum ood_box_coding { OOD_BOX_CORNERS,       /* x1, y1, x2, y2: each `center` */
@@ -105,6 +109,10 @@ enum ood_energy_form ood_detector_energy(const struct ood_detector *detector);
 /* Each tensor it reads, once: the order in which ood_decoder_new and ood_decode want them. Pointers into the detector.
  * Returns how many. */
 size_t ood_detector_tensors(const struct ood_detector *detector, const char *names[OOD_DETECTOR_TENSORS]);
+
+/* Columns of a tensor whose rows are what the network found (a level with labels), else 0. Whoever runs the network gives ood_decoder_new the shape
+ * [OOD_DETECTOR_FOUND, columns] for it, and to what reads the tensors so many rows as float32, those that are not there zero. */
+size_t ood_detector_found(const struct ood_detector *detector, const char *tensor);
 
 /* What a declaration leaves to the network: tensors "#i" become the names of its outputs; classes 0: the channels of the first
  * level's classes; no maps: the deepest, which is, of the maps 1xCxHxW with the greatest stride up to 32, the one with the most

@@ -56,6 +56,7 @@ static void each_text(struct ood_detector *detector, void (*visit)(char **text, 
         visit(&level->objectness.tensor, state);
         visit(&level->classes.tensor, state);
         visit(&level->logits.tensor, state);
+        visit(&level->labels.tensor, state);
     }
     for (size_t i = 0; i < OOD_DETECTOR_MAPS; i++)
         visit(&detector->maps[i], state);
@@ -147,6 +148,17 @@ static bool check_view(const char *role, size_t i, const struct ood_view *view, 
     return true;
 }
 
+/* What the network found by itself is one list of boxes with the probability of one class each. */
+static bool check_labels(const struct ood_detector *detector, size_t i, struct ood_error *err)
+{
+    const struct ood_level *level = &detector->levels[i];
+    const char *wrong = detector->level_count != 1 || level->stride != 0 ? "one level without a stride"
+                        : level->objectness.tensor != NULL || level->logits.tensor != NULL ? "no objectness and no logits"
+                        : detector->class_softmax || detector->class_activation != OOD_ACTIVATION_NONE ? "class_head sigmoid, class_activation none"
+                        : detector->background == OOD_BACKGROUND_LAST ? "background none or first" : NULL;
+    return wrong == NULL || ood_fail(err, OOD_INVALID, "levels[%zu].labels: expected %s", i, wrong);
+}
+
 static bool check_level(const struct ood_detector *detector, size_t i, struct ood_error *err)
 {
     const struct ood_level *level = &detector->levels[i];
@@ -164,7 +176,9 @@ static bool check_level(const struct ood_detector *detector, size_t i, struct oo
     if ((level->logits.tensor != NULL) != (detector->levels[0].logits.tensor != NULL) ||
         (level->objectness.tensor != NULL) != (detector->levels[0].objectness.tensor != NULL))
         return ood_fail(err, OOD_INVALID, "levels[%zu]: logits and objectness are of all levels or of none", i);
-    return check_view("boxes", i, &level->boxes, true, err) && check_view("objectness", i, &level->objectness, false, err) &&
+    if (level->labels.tensor != NULL && !check_labels(detector, i, err))
+        return false;
+    return check_view("boxes", i, &level->boxes, true, err) && check_view("labels", i, &level->labels, false, err) && check_view("objectness", i, &level->objectness, false, err) &&
            check_view("classes", i, &level->classes, true, err) && check_view("logits", i, &level->logits, false, err);
 }
 
@@ -216,6 +230,14 @@ static size_t add_tensor(const char *names[OOD_DETECTOR_TENSORS], size_t count, 
     return count + 1;
 }
 
+size_t ood_detector_found(const struct ood_detector *detector, const char *tensor)
+{
+    const struct ood_level *level = &detector->levels[0];
+    if (level->labels.tensor == NULL)
+        return 0;
+    return strcmp(level->boxes.tensor, tensor) == 0 ? 4 : strcmp(level->classes.tensor, tensor) == 0 || strcmp(level->labels.tensor, tensor) == 0;
+}
+
 size_t ood_detector_tensors(const struct ood_detector *detector, const char *names[OOD_DETECTOR_TENSORS])
 {
     size_t count = 0;
@@ -225,6 +247,7 @@ size_t ood_detector_tensors(const struct ood_detector *detector, const char *nam
         count = add_tensor(names, count, level->objectness.tensor);
         count = add_tensor(names, count, level->classes.tensor);
         count = add_tensor(names, count, level->logits.tensor);
+        count = add_tensor(names, count, level->labels.tensor);
     }
     for (size_t i = 0; i < detector->map_count; i++)
         count = add_tensor(names, count, detector->maps[i]);

@@ -70,6 +70,8 @@ static bool count_classes(struct ood_detector *detector, const struct ood_graph 
     const struct ood_shape *shape = value == OOD_NONE ? NULL : &graph->values[value].shape;
     if (shape == NULL)
         return ood_fail(err, OOD_NOT_FOUND, "the network has no tensor \"%.100s\"", view->tensor);
+    if (detector->levels[0].labels.tensor != NULL || shape->rank > OOD_MAX_RANK)
+        return ood_fail(err, OOD_INVALID, "classes: cannot be told from tensor %.100s; name the number", view->tensor);
     if (shape->rank >= 2)
         channels = (size_t)(view->layout == OOD_VIEW_CHANNELS_LAST ? shape->dims[shape->rank - 1]
                                                                   : shape->dims[shape->rank >= 3 ? 1 : 0]);
@@ -81,14 +83,29 @@ static bool count_classes(struct ood_detector *detector, const struct ood_graph 
     return true;
 }
 
+/* Exporters write scores and labels in either order: labels are the whole numbers. */
+static void tell_labels(struct ood_level *level, const struct ood_graph *graph)
+{
+    if (level->labels.tensor == NULL)
+        return;
+    const uint32_t scores = ood_graph_find(graph, level->classes.tensor), labels = ood_graph_find(graph, level->labels.tensor);
+    if (scores == OOD_NONE || labels == OOD_NONE || graph->values[scores].type == OOD_FLOAT32 || graph->values[labels].type != OOD_FLOAT32)
+        return;
+    char *tensor = level->classes.tensor;
+    level->classes.tensor = level->labels.tensor;
+    level->labels.tensor = tensor;
+}
+
 bool ood_detector_resolve(struct ood_detector *detector, const struct ood_graph *graph, size_t width, size_t height, struct ood_error *err)
 {
     for (size_t i = 0; i < detector->level_count; i++) {
         struct ood_level *level = &detector->levels[i];
-        char **const names[] = { &level->boxes.tensor, &level->objectness.tensor, &level->classes.tensor, &level->logits.tensor };
-        for (size_t r = 0; r < 4; r++)
+        char **const names[] = { &level->boxes.tensor, &level->objectness.tensor, &level->classes.tensor, &level->logits.tensor,
+                                 &level->labels.tensor };
+        for (size_t r = 0; r < sizeof names / sizeof names[0]; r++)
             if (!resolve_name(names[r], graph, err))
                 return ood_error_prefix(err, "levels[%zu]", i);
+        tell_labels(level, graph);
     }
     for (size_t i = 0; i < detector->map_count; i++)
         if (!resolve_name(&detector->maps[i], graph, err))

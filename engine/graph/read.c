@@ -175,8 +175,9 @@ static bool input_shape(const Onnx__TypeProto__Tensor *tensor, struct ood_shape 
     return true;
 }
 
-/* The shape asked for over the file's: fills what is free, contradicts nothing. Its first dimension may be open, too. */
-static bool apply_asked_shape(const struct ood_shape *asked, bool known, struct ood_shape *shape, struct ood_error *err)
+/* The shape asked for over the file's: fills what is free, contradicts nothing. Its first dimension may be open, too; where the file takes one
+ * picture without a batch, it is left out (*single). */
+static bool apply_asked_shape(const struct ood_shape *asked, bool known, struct ood_shape *shape, bool *single, struct ood_error *err)
 {
     char found[OOD_SHAPE_TEXT], wanted[OOD_SHAPE_TEXT];
     if (!known) {
@@ -186,7 +187,13 @@ static bool apply_asked_shape(const struct ood_shape *asked, bool known, struct 
                 shape->dims[i] = FREE_DIMENSION;
         return true;
     }
-    struct ood_shape filled = *shape;
+    struct ood_shape filled = *shape, one;
+    if (shape->rank + 1 == asked->rank && (asked->dims[0] <= 1)) {    /* one picture, without a batch */
+        one = (struct ood_shape){ .rank = shape->rank };
+        memcpy(one.dims, asked->dims + 1, one.rank * sizeof one.dims[0]);
+        asked = &one;
+        *single = true;
+    }
     bool fits = shape->rank == asked->rank;
     for (size_t i = 0; fits && i < shape->rank; i++) {
         if (asked->dims[i] <= 0)
@@ -222,7 +229,7 @@ static bool settle_batch(struct ood_graph *graph, const struct ood_graph_options
 static bool read_input(struct ood_graph *graph, const struct ood_graph_options *options, const Onnx__ValueInfoProto *proto,
                        struct ood_value *value, struct ood_error *err)
 {
-    bool known, first = graph->input_count == 0;
+    bool known, first = graph->input_count == 0, single = false;
     struct ood_shape shape = { 0 };
     if (proto->type == NULL || proto->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
         return ood_fail(err, OOD_UNSUPPORTED, "is not a tensor");
@@ -230,13 +237,15 @@ static bool read_input(struct ood_graph *graph, const struct ood_graph_options *
     if (!ood_onnx_type(tensor->elem_type, &value->type, err) || !input_shape(tensor, &shape, &known, err))
         return false;
     bool asked = first && options->input_shape.rank > 0;
-    if (asked && !apply_asked_shape(&options->input_shape, known, &shape, err))
+    if (asked && !apply_asked_shape(&options->input_shape, known, &shape, &single, err))
         return false;
     if (!known && !asked)
         return ood_fail(err, OOD_INVALID, "the file gives no shape");
-    if (!settle_batch(graph, options, first, &shape, err))
+    if (single)
+        graph->fixed_batch = 1;
+    else if (!settle_batch(graph, options, first, &shape, err))
         return false;
-    for (size_t i = 1; i < shape.rank; i++)
+    for (size_t i = single ? 0 : 1; i < shape.rank; i++)
         if (shape.dims[i] == FREE_DIMENSION)
             return ood_fail(err, OOD_INVALID, "dimension %zu is free; a number for it must be given", i);
     int64_t elements;
@@ -322,6 +331,10 @@ static bool read_outputs(struct ood_graph *graph, const Onnx__GraphProto *proto,
         if (graph->values[value].uses++ > 0)                          /* not counted yet: outputs only */
             return ood_fail(err, OOD_INVALID, "output \"%s\" is listed twice", ood_printable(name).text);
         graph->outputs[graph->output_count++] = value;
+        const Onnx__TypeProto *type = proto->output[i]->type;
+        struct ood_error ignored = { 0 };                             /* a hint, until the type is inferred */
+        if (graph->values[value].producer != OOD_NONE && type != NULL && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+            (void)!ood_onnx_type(type->tensor_type->elem_type, &graph->values[value].type, &ignored);
     }
     return true;
 }

@@ -5,20 +5,22 @@
 
 #include "kernel/roi_align.h"
 
-/* One direction of a box: `samples` places a bin, `step` cells apart; place i of bin b is from + (b·samples + i + 0.5)·step. */
-struct axis { double from, step, samples; size_t bins, cells; };
+/* One direction of a box: `samples` places a bin, `step` cells apart. Where they lie is told in float32 and in the order of torchvision's sums, so
+ * that one at the map's very edge falls to the same side. */
+struct axis { float from, bin; double step, samples; size_t bins, cells; };
 
-static struct axis axis_of(double from, double to, double scale, size_t bins, size_t samples, bool half_pixel, size_t cells)
+static struct axis axis_of(float from, float to, float scale, size_t bins, size_t samples, bool half_pixel, size_t cells)
 {
-    const double shift = half_pixel ? 0.5 : 0;
+    const float shift = half_pixel ? 0.5f : 0;
     struct axis axis = { .from = from * scale - shift, .bins = bins, .cells = cells };
-    double length = to * scale - shift - axis.from;
+    float length = to * scale - shift - axis.from;
     if (!half_pixel && length < 1)
         length = 1;
-    axis.samples = samples > 0 ? (double)samples : ceil(length / (double)bins);
+    axis.bin = length / (float)bins;
+    axis.samples = samples > 0 ? (double)samples : ceil((double)axis.bin);
     if (axis.samples < 0)
         axis.samples = 0;
-    axis.step = axis.samples > 0 ? length / (double)bins / axis.samples : 0;
+    axis.step = axis.samples > 0 ? (double)axis.bin / axis.samples : 0;
     return axis;
 }
 
@@ -43,7 +45,7 @@ struct span { double first, end; };
 static struct span inside(const struct axis *axis, size_t bin)
 {
     struct span span = { 0, axis->samples };
-    const double start = axis->from + (double)bin * axis->samples * axis->step, cells = (double)axis->cells;
+    const double start = (double)axis->from + (double)bin * (double)axis->bin, cells = (double)axis->cells;
     const double low = (-1 - start) / axis->step - 2, high = (cells - start) / axis->step + 2;
     if (axis->step > 0) {
         span.first = low > 0 ? floor(low) : 0;
@@ -58,7 +60,8 @@ static struct span inside(const struct axis *axis, size_t bin)
 
 static double place_of(const struct axis *axis, size_t bin, double i)
 {
-    return axis->from + ((double)bin * axis->samples + i + 0.5) * axis->step;
+    const float within = ((float)i + 0.5f) * axis->bin / (float)axis->samples;
+    return (double)(axis->from + (float)bin * axis->bin + within);
 }
 
 /* A bin's weights over the cells, each sample counting once: cells first … end - 1 may have any. */
@@ -160,9 +163,9 @@ size_t ood_roi_form_scratch(const struct ood_roi_form *form, size_t channels, si
 void ood_roi_form_align(const struct ood_roi_form *form, const struct ood_roi_map *map, const float box[4], double *scratch, float *out)
 {
     const size_t bins = form->rows * form->columns;
-    const struct axis x = axis_of((double)box[0], (double)box[2], map->scale_x, form->columns, form->samples, form->half_pixel, map->width);
-    const struct axis y = axis_of((double)box[1], (double)box[3], map->scale_y, form->rows, form->samples, form->half_pixel, map->height);
-    if (!isfinite(x.from) || !isfinite(y.from) || !isfinite(x.step * x.samples) || !isfinite(y.step * y.samples) || !isfinite(x.samples) ||
+    const struct axis x = axis_of(box[0], box[2], (float)map->scale_x, form->columns, form->samples, form->half_pixel, map->width);
+    const struct axis y = axis_of(box[1], box[3], (float)map->scale_y, form->rows, form->samples, form->half_pixel, map->height);
+    if (!isfinite(x.from) || !isfinite(y.from) || !isfinite(x.bin) || !isfinite(y.bin) || !isfinite(x.samples) ||
         !isfinite(y.samples)) {
         for (size_t i = 0; i < bins * map->channels; i++)
             out[i] = NAN;

@@ -35,7 +35,8 @@ bool scorer_check_input(const struct ood_model *model, const struct ood_preproce
     struct ood_shape found = ood_model_input_shape(model, 0), expected = ood_preprocess_shape(preprocess), same = found;
     if (found.rank == 4)
         same.dims[0] = expected.dims[0];     /* free or fixed: both are run */
-    if (!ood_shape_equal(&same, &expected))
+    const bool single = found.rank == 3 && found.dims[0] == expected.dims[1] && found.dims[1] == expected.dims[2] && found.dims[2] == expected.dims[3];
+    if (!ood_shape_equal(&same, &expected) && !single)       /* single: one picture, without a batch */
         return ood_fail(err, OOD_INVALID, "input %s: shape %s, but the preprocessing makes %s", name,
                         ood_shape_print(&found, found_text), ood_shape_print(&expected, expected_text));
     return true;

@@ -15,6 +15,7 @@ struct ood_regions {
     struct ood_workspace workspace;
     size_t batch, tensor_count;
     const float *tensors[OOD_DETECTOR_TENSORS];
+    float *found[OOD_DETECTOR_TENSORS];      /* [OOD_DETECTOR_FOUND][columns]: rows that a run tells the number of; else NULL */
     struct ood_candidate *candidates;        /* [ood_decoder_candidates] */
     double *scratch;
     float *input;                            /* of the last run: the network may write over its own */
@@ -34,13 +35,22 @@ struct ood_model *ood_detector_model(const struct ood_bytes *onnx, const struct 
     size_t count = ood_detector_tensors(detector, names);
     struct ood_model_options options = {
         .one_if_needed = true, .operators = ood_op_table, .input_shape = ood_preprocess_shape(preprocess), .outputs = names, .output_count = count,
-        .batch = 1, .only_batch = 1, .convolution = convolution,
+        .batch = 1, .only_batch = 1, .convolution = convolution, .stages = true,
     };
     struct ood_model *model = ood_model_new(onnx, &options, err);
     if (model == NULL)
         return NULL;
     for (size_t i = 0; i < count; i++) {
+        const size_t found = ood_detector_found(detector, names[i]);
         struct ood_shape shape = ood_model_output_shape(model, i);
+        if (found > 0) {
+            shapes[i] = ood_shape_of(2, (int64_t)OOD_DETECTOR_FOUND, (int64_t)found);
+            continue;
+        }
+        if (shape.rank == OOD_RANK_FREE) {
+            ood_fail(err, OOD_UNSUPPORTED, "detector: tensor %s: its shape depends on the picture; only what levels with labels read may", names[i]);
+            goto fail;
+        }
         shapes[i] = ood_shape_bind(&shape, 1);
         if (ood_model_output_type(model, i) == OOD_FLOAT32)
             continue;
@@ -76,6 +86,12 @@ struct ood_regions *ood_regions_new(struct ood_model *model, const struct ood_de
     regions->input = ood_new_array(float, ood_preprocess_floats(preprocess), err);
     if (regions->run == NULL || regions->candidates == NULL || regions->scratch == NULL || regions->input == NULL)
         goto fail;
+    for (size_t i = 0; i < regions->tensor_count; i++) {
+        const size_t columns = ood_detector_found(ood_decoder_detector(decoder), names[i]);
+        regions->found[i] = columns == 0 ? NULL : ood_new_array(float, OOD_DETECTOR_FOUND * columns, err);
+        if (columns > 0 && regions->found[i] == NULL)
+            goto fail;
+    }
     return regions;
 fail:
     ood_regions_free(regions);
@@ -91,6 +107,8 @@ void ood_regions_free(struct ood_regions *regions)
     ood_free(regions->candidates);
     ood_free(regions->scratch);
     ood_free(regions->input);
+    for (size_t i = 0; i < OOD_DETECTOR_TENSORS; i++)
+        ood_free(regions->found[i]);
     ood_model_free(regions->model);
     ood_free(regions);
 }
@@ -131,12 +149,42 @@ static void warn(struct ood_scene *scene, const char *text)
         snprintf(scene->warnings[scene->warning_count++], sizeof scene->warnings[0], "%s", text);
 }
 
-static void execute(struct ood_regions *regions)
+/* Rows that the network found, as many as there are, as float32 behind each other. */
+static bool take_found(struct ood_regions *regions, size_t i, size_t columns, struct ood_error *err)
 {
+    const struct ood_shape shape = ood_run_output_shape(regions->run, regions->batch, i);
+    const enum ood_type type = ood_run_output_type(regions->run, regions->batch, i);
+    const void *data = ood_run_output(regions->run, regions->batch, i);
+    float *to = regions->found[i];
+    size_t count;
+    char text[OOD_SHAPE_TEXT];
+    if (!ood_shape_count(&shape, &count) || count % columns != 0 || type == OOD_BOOL || (columns > 1 && shape.dims[shape.rank - 1] != (int64_t)columns))
+        return ood_fail(err, OOD_INVALID, "tensor %s: %s %s, expected rows of %zu", ood_model_output_name(regions->model, i), ood_type_name(type),
+                        ood_shape_print(&shape, text), columns);
+    if (count / columns > OOD_DETECTOR_FOUND)
+        return ood_fail(err, OOD_LIMIT, "tensor %s: %zu rows, at most %d are read", ood_model_output_name(regions->model, i), count / columns,
+                        OOD_DETECTOR_FOUND);
+    for (size_t k = 0; k < count; k++)
+        to[k] = type == OOD_FLOAT32 ? ((const float *)data)[k] : type == OOD_INT64 ? (float)((const int64_t *)data)[k]
+                                                                                   : (float)((const int32_t *)data)[k];
+    memset(to + count, 0, (OOD_DETECTOR_FOUND * columns - count) * sizeof *to);
+    return true;
+}
+
+static bool execute(struct ood_regions *regions, struct ood_error *err)
+{
+    const char *names[OOD_DETECTOR_TENSORS];
+    const struct ood_detector *detector = ood_decoder_detector(regions->decoder);
     memcpy(ood_run_input(regions->run, regions->batch, 0), regions->input, ood_preprocess_floats(&regions->preprocess) * sizeof(float));
-    ood_run_execute(regions->run, regions->batch);
-    for (size_t i = 0; i < regions->tensor_count; i++)
-        regions->tensors[i] = ood_run_output(regions->run, regions->batch, i);
+    if (!ood_run_all(regions->run, regions->batch, err))
+        return false;
+    (void)!ood_detector_tensors(detector, names);
+    for (size_t i = 0; i < regions->tensor_count; i++) {
+        if (regions->found[i] != NULL && !take_found(regions, i, ood_detector_found(detector, names[i]), err))
+            return false;
+        regions->tensors[i] = regions->found[i] != NULL ? regions->found[i] : ood_run_output(regions->run, regions->batch, i);
+    }
+    return true;
 }
 
 /* The outputs to regions of the picture that regions->placement tells of. */
@@ -187,10 +235,13 @@ void ood_regions_find(struct ood_regions *regions, const void *picture, size_t p
                       struct ood_scene *scene, struct ood_timing *timing)
 {
     double start = ood_clock();
+    struct ood_error err = { 0 };
     bool loaded = load(regions, picture, picture_size, scene);
     double decoded = ood_clock();
-    if (loaded)
-        execute(regions);
+    if (loaded && !execute(regions, &err)) {
+        scene->error = err;
+        loaded = false;
+    }
     double inferred = ood_clock();
     if (loaded)
         decode_outputs(regions, limit, out, scene);
@@ -207,7 +258,11 @@ void ood_regions_find_input(struct ood_regions *regions, const float *input, dou
     memmove(regions->input, input, ood_preprocess_floats(&regions->preprocess) * sizeof *input);
     regions->placement = (struct ood_placement){ .width = regions->preprocess.width, .height = regions->preprocess.height,
                                                  .scale_x = 1, .scale_y = 1 };
-    execute(regions);
+    struct ood_error err = { 0 };
+    if (!execute(regions, &err)) {
+        scene->error = err;
+        return;
+    }
     decode_outputs(regions, limit, out, scene);
 }
 

@@ -42,8 +42,8 @@ static void usual_values_are_filled_in(void **state)
 static void presets_are_read(void **state)
 {
     (void)state;
-    static const char *const expected[] = { "fastestdet", "nanodet_m", "retinanet", "ssd", "ultraface", "yolo_fastestv2", "yolov5", "yolov8",
-                                            "yolox" };
+    static const char *const expected[] = { "fastestdet", "nanodet_m", "retinanet", "ssd", "torchvision", "ultraface", "yolo_fastestv2", "yolov5",
+                                            "yolov8", "yolox" };
     struct ood_error err = { 0 };
     size_t count = 0;
     for (const char *name; (name = ood_declaration_preset_name(count)) != NULL; count++) {
@@ -60,7 +60,7 @@ static void presets_are_read(void **state)
         check_ok(ood_detector_check(&declaration.detector, &err));
         ood_declaration_clear(&declaration);
     }
-    assert_int_equal(count, 9);
+    assert_int_equal(count, 10);
     assert_null(ood_declaration_preset("yolo"));
 }
 
