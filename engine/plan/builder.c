@@ -2,6 +2,9 @@
 #include "plan/builder.h"
 
 #include <string.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #include "plan/builder_internal.h"
 
@@ -88,20 +91,51 @@ static void run_transpose_any(const struct transpose *t, const char *x, char *y)
                 memcpy(y + (c * t->rows + r) * t->size, x + (r * t->columns + c) * t->size, t->size);
 }
 
+/* Rows from..to and columns left..right, one by one. */
+static void transpose_part(const float *x, float *y, const struct transpose *t, size_t from, size_t to, size_t left, size_t right)
+{
+    for (size_t c = left; c < right; c++)
+        for (size_t r = from; r < to; r++)
+            y[c * t->rows + r] = x[r * t->columns + c];
+}
+
+/* Blocks of 4x4, in stripes of rows that fit the first-level cache both ways; moves only, so every bit stays. */
+static void transpose_floats(const float *x, float *y, const struct transpose *t)
+{
+    enum { STRIPE = 16 };
+    size_t rows = 0, columns = 0;
+#ifdef __SSE__
+    rows = t->rows - t->rows % 4;
+    columns = t->columns - t->columns % 4;
+    for (size_t stripe = 0; stripe < rows; stripe += STRIPE)
+        for (size_t c = 0; c < columns; c += 4)
+            for (size_t r = stripe; r < rows && r < stripe + STRIPE; r += 4) {
+                const float *from = x + r * t->columns + c;
+                float *to = y + c * t->rows + r;
+                __m128 a0 = _mm_loadu_ps(from), a1 = _mm_loadu_ps(from + t->columns);
+                __m128 a2 = _mm_loadu_ps(from + 2 * t->columns), a3 = _mm_loadu_ps(from + 3 * t->columns);
+                _MM_TRANSPOSE4_PS(a0, a1, a2, a3);
+                _mm_storeu_ps(to, a0);
+                _mm_storeu_ps(to + t->rows, a1);
+                _mm_storeu_ps(to + 2 * t->rows, a2);
+                _mm_storeu_ps(to + 3 * t->rows, a3);
+            }
+#endif
+    transpose_part(x, y, t, 0, rows, columns, t->columns);
+    for (size_t stripe = rows; stripe < t->rows; stripe += STRIPE)
+        transpose_part(x, y, t, stripe, t->rows - stripe < STRIPE ? t->rows : stripe + STRIPE, 0, t->columns);
+}
+
 static void run_transpose(const void *state, void *const *memory)
 {
     const struct transpose *t = state;
-    if (t->size != sizeof(float)) {
-        run_transpose_any(t, memory[0], memory[1]);
-        return;
-    }
     const float *x = memory[0];
     float *y = memory[1];
-    for (size_t o = 0; o < t->outer; o++, x += t->rows * t->columns, y += t->rows * t->columns)
-        for (size_t r0 = 0; r0 < t->rows; r0 += 16)          /* tiles that fit the first-level cache both ways */
-            for (size_t c = 0; c < t->columns; c++)
-                for (size_t r = r0; r < t->rows && r < r0 + 16; r++)
-                    y[c * t->rows + r] = x[r * t->columns + c];
+    if (t->size != sizeof(float))
+        run_transpose_any(t, memory[0], memory[1]);
+    else
+        for (size_t o = 0; o < t->outer; o++, x += t->rows * t->columns, y += t->rows * t->columns)
+            transpose_floats(x, y, t);
 }
 
 static struct transpose transpose_to(const struct ood_shape *shape, enum ood_layout layout, enum ood_type type)
