@@ -11,6 +11,7 @@
 
 #define BATCHES 16
 #define ROUNDS 15
+#define LEAST_ROUNDS 3                       /* of one iteration each, where that alone takes longer than a round should */
 
 struct bench_options { size_t threads; const char *batch, *convolution, *input_shape; double seconds; };
 
@@ -122,16 +123,19 @@ static void measure(struct bench *bench, double seconds, double *median, double 
     double rates[ROUNDS], warm = round_of(bench, 1);
     warm = round_of(bench, 1);
     size_t iterations = warm > 0 ? (size_t)(seconds / ROUNDS / warm) : 1;
-    if (iterations == 0)
+    size_t rounds = ROUNDS;
+    if (iterations == 0) {
         iterations = 1;
+        rounds = seconds / warm < LEAST_ROUNDS ? LEAST_ROUNDS : (size_t)(seconds / warm);
+    }
     double cpu = ood_clock_process(), pictures = (double)(bench->threads * bench->batch * iterations);
-    for (size_t i = 0; i < ROUNDS; i++)
+    for (size_t i = 0; i < rounds; i++)
         rates[i] = pictures / round_of(bench, iterations);
     cpu = ood_clock_process() - cpu;
-    qsort(rates, ROUNDS, sizeof rates[0], compare);
-    *median = rates[ROUNDS / 2];
-    *best = rates[ROUNDS - 1];
-    *per_cpu = ROUNDS * pictures / cpu;
+    qsort(rates, rounds, sizeof rates[0], compare);
+    *median = rates[rounds / 2];
+    *best = rates[rounds - 1];
+    *per_cpu = (double)rounds * pictures / cpu;
 }
 
 /* The first picture's first output, as 12 hex digits; *same: on every thread. */
