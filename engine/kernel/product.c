@@ -1,18 +1,21 @@
-/* Matrix product by register tiles. B lies packed in panels of two vectors of columns, [panel][k][2 vectors], columns past n
- * zero; A is packed a few rows at a time into a buffer on the stack, [k][rows]. A tile holds rows × panels of sums in
- * registers. Runs of k are carried on through C itself, which changes no bit: each sum takes its products in the order of k,
- * one multiply_add each, whatever the tile. */
+/* Matrix product by register tiles. B lies packed in panels of two vectors of columns, [panel][k][2 vectors], columns past n zero. Rows of
+ * A go through in blocks that stay in the second-level cache, a run of k at a time, copied to rows of constant stride; a panel of B's run stays
+ * in the first-level cache while all of the block's tiles take it, so that B is read once a block. A tile holds rows × columns of sums in
+ * registers; heights within a block differ by one at most. Runs of k are carried on through C itself, which changes no bit: each sum takes
+ * its products in the order of k, one multiply_add each, whatever the tile. */
 #include "kernel/kernels_internal.h"
 
 #include <stdint.h>
 
 #define PANEL (2 * VECTOR)                   /* columns */
-#define RUN 256                              /* of k at a time: B's panel and A's rows stay in the first-level cache */
+#define RUN 256                              /* of k at a time */
+#define A_STRIDE (RUN + 16)                  /* of a copied row: neighbours lie in other sets of the first-level cache */
 #if VECTOR == 16
 #define ROWS 12                              /* 24 sums of 32 registers */
 #else
 #define ROWS 6                               /* 12 of 16 */
 #endif
+#define BLOCK_ROWS 120                       /* 128 KiB of A */
 
 size_t KERNEL(ood_packed_b_floats)(size_t k, size_t n)
 {
@@ -23,16 +26,37 @@ size_t KERNEL(ood_packed_b_floats)(size_t k, size_t n)
     return floats;
 }
 
+/* Rows that lie together, a panel of them. */
+static void pack_rows(float *packed, const float *b, size_t k, size_t columns, size_t row_stride)
+{
+    for (size_t i = 0; i < k; i++, packed += PANEL, b += row_stride) {
+        if (columns == PANEL) {
+            store(packed, load(b));
+            store(packed + VECTOR, load(b + VECTOR));
+            continue;
+        }
+        memcpy(packed, b, columns * sizeof *b);
+        memset(packed + columns, 0, (PANEL - columns) * sizeof *b);
+    }
+}
+
 void KERNEL(ood_pack_b)(float *packed, const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride)
 {
-    for (size_t j = 0; j < n; j += PANEL) {
-        size_t columns = n - j < PANEL ? n - j : PANEL;
-        for (size_t i = 0; i < k; i++, packed += PANEL) {
-            const float *row = b + i * row_stride + j * column_stride;
-            for (size_t c = 0; c < columns; c++)
-                packed[c] = row[c * column_stride];
-            for (size_t c = columns; c < PANEL; c++)
-                packed[c] = 0;
+    for (size_t j = 0; j < n; j += PANEL, packed += k * PANEL) {
+        const size_t columns = n - j < PANEL ? n - j : PANEL;
+        if (column_stride == 1) {
+            pack_rows(packed, b + j, k, columns, row_stride);
+            continue;
+        }
+        if (columns < PANEL)
+            memset(packed, 0, k * PANEL * sizeof *packed);
+        for (size_t i0 = 0; i0 < k; i0 += VECTOR) {          /* a square of the cache each */
+            const size_t i1 = k - i0 < VECTOR ? k : i0 + VECTOR;
+            for (size_t c = 0; c < columns; c++) {
+                const float *column = b + (j + c) * column_stride;
+                for (size_t i = i0; i < i1; i++)
+                    packed[i * PANEL + c] = column[i * row_stride];
+            }
         }
     }
 }
@@ -41,100 +65,120 @@ void KERNEL(ood_pack_b)(float *packed, const float *b, size_t k, size_t n, size_
 struct run {
     size_t k;                                /* of this run */
     bool first, last;                        /* start from zero; bias and steps follow */
+    size_t a_stride, c_stride;
     size_t panel_stride;                     /* floats from one panel of packed B to the next */
-    size_t c_stride;
+    size_t part;                             /* columns of the tile's last vector that are there */
     const struct ood_unary_step *steps;
     size_t step_count;
 };
 
-/* c[rows][panels · PANEL]; a [k][rows]; rows and panels are constants where this is inlined. bias: for these columns, NULL. */
-INLINE void tile(float *c, const float *a, const float *b, const float *bias, const struct run *run, size_t rows, size_t panels)
+/* c[rows][width vectors]; a [rows][a_stride]; rows, width and, but for one row as it lies, a_stride are constants where this is inlined.
+ * bias: for these columns, or NULL. */
+INLINE void tile(float *c, const float *a, const float *b, const float *bias, const struct run *run, size_t rows, size_t width, size_t a_stride)
 {
-    const size_t width = 2 * panels;
+    const size_t part = run->part;
     vec sum[ROWS * 2];                       /* rows · width <= ROWS · 2 */
     UNROLL for (size_t r = 0; r < rows; r++)
         UNROLL for (size_t v = 0; v < width; v++)
-            sum[r * width + v] = run->first ? (vec){ 0 } : load(c + r * run->c_stride + v * VECTOR);
+            sum[r * width + v] = (vec){ 0 };
+    if (!run->first)
+        UNROLL for (size_t r = 0; r < rows; r++)
+            UNROLL for (size_t v = 0; v < width; v++) {
+                const float *from = c + r * run->c_stride + v * VECTOR;
+                sum[r * width + v] = v + 1 < width || part == VECTOR ? load(from) : load_part(from, part, 0);
+            }
     for (size_t k = 0; k < run->k; k++) {
         vec columns[8];
         UNROLL for (size_t v = 0; v < width; v++)
             columns[v] = load(b + v / 2 * run->panel_stride + k * PANEL + v % 2 * VECTOR);
         UNROLL for (size_t r = 0; r < rows; r++) {
-            vec value = splat(a[k * rows + r]);
+            vec value = splat(a[r * a_stride + k]);
             UNROLL for (size_t v = 0; v < width; v++)
                 sum[r * width + v] = multiply_add(value, columns[v], sum[r * width + v]);
         }
     }
-    UNROLL for (size_t r = 0; r < rows; r++) {
-        if (run->last && bias != NULL) {
-            UNROLL for (size_t v = 0; v < width; v++)
-                sum[r * width + v] = sum[r * width + v] + load(bias + v * VECTOR);
+    if (run->last && bias != NULL)
+        UNROLL for (size_t v = 0; v < width; v++) {
+            const vec added = v + 1 < width || part == VECTOR ? load(bias + v * VECTOR) : load_part(bias + v * VECTOR, part, 0);
+            UNROLL for (size_t r = 0; r < rows; r++)
+                sum[r * width + v] = sum[r * width + v] + added;
         }
-        if (run->last)
-            apply_steps(sum + r * width, width, run->steps, run->step_count);
-        UNROLL for (size_t v = 0; v < width; v++)
-            store(c + r * run->c_stride + v * VECTOR, sum[r * width + v]);
-    }
+    UNROLL for (size_t r = 0; r < rows; r++)
+        UNROLL for (size_t v = 0; v < width; v++) {
+            float *to = c + r * run->c_stride + v * VECTOR;
+            if (v + 1 < width || part == VECTOR)
+                store(to, sum[r * width + v]);
+            else
+                store_part(to, part, sum[r * width + v]);
+        }
 }
-
-/* The tiles that exist. Few rows take several panels, so that enough sums are under way to hide the latency of one. */
-static void tile_rows(float *c, const float *a, const float *b, const float *bias, const struct run *run) { tile(c, a, b, bias, run, ROWS, 1); }
-#if ROWS > 8
-static void tile_8(float *c, const float *a, const float *b, const float *bias, const struct run *run) { tile(c, a, b, bias, run, 8, 1); }
-#endif
-static void tile_4(float *c, const float *a, const float *b, const float *bias, const struct run *run) { tile(c, a, b, bias, run, 4, 1); }
-static void tile_2(float *c, const float *a, const float *b, const float *bias, const struct run *run) { tile(c, a, b, bias, run, 2, 1); }
-static void tile_1(float *c, const float *a, const float *b, const float *bias, const struct run *run) { tile(c, a, b, bias, run, 1, 1); }
-static void tile_2x2(float *c, const float *a, const float *b, const float *bias, const struct run *run) { tile(c, a, b, bias, run, 2, 2); }
-static void tile_1x4(float *c, const float *a, const float *b, const float *bias, const struct run *run) { tile(c, a, b, bias, run, 1, 4); }
 
 typedef void tile_function(float *c, const float *a, const float *b, const float *bias, const struct run *run);
 
-static const struct tile_shape {
-    size_t rows, panels;                     /* the most panels `wide` takes at once */
-    tile_function *one, *wide;
-} shapes[] = {
-    { ROWS, 1, tile_rows, tile_rows },
-#if ROWS > 8
-    { 8, 1, tile_8, tile_8 },
+/* The tiles that exist, by rows and vectors. Few rows take several panels, so that enough sums are under way to hide the latency of one. */
+#define TILE(rows, width) \
+    static void tile_##rows##x##width(float *c, const float *a, const float *b, const float *bias, const struct run *run) \
+    { \
+        tile(c, a, b, bias, run, rows, width, (rows) == 1 ? 0 : A_STRIDE); \
+    }
+#define TILES(rows) TILE(rows, 1) TILE(rows, 2)
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+TILE(1, 8) TILE(2, 4) TILE(3, 4)
+#if ROWS > 6
+TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
 #endif
-    { 4, 1, tile_4, tile_4 },
-    { 2, 2, tile_2, tile_2x2 },
-    { 1, 4, tile_1, tile_1x4 },
+
+/* By rows; `wide` takes `panels` panels at once. */
+static const struct tile_shape { tile_function *one_vector, *one_panel, *wide; size_t panels; } shapes[ROWS + 1] = {
+#define SHAPE(rows) [rows] = { tile_##rows##x1, tile_##rows##x2, tile_##rows##x2, 1 }
+    [1] = { tile_1x1, tile_1x2, tile_1x8, 4 }, [2] = { tile_2x1, tile_2x2, tile_2x4, 2 }, [3] = { tile_3x1, tile_3x2, tile_3x4, 2 },
+    SHAPE(4), SHAPE(5), SHAPE(6),
+#if ROWS > 6
+    SHAPE(7), SHAPE(8), SHAPE(9), SHAPE(10), SHAPE(11), SHAPE(12),
+#endif
 };
 
-/* The last panel, of fewer columns than PANEL: through a copy of full width. */
-static void tile_tail(const struct tile_shape *shape, float *c, const float *a, const float *b, const float *bias,
-                      const struct run *run, size_t columns)
+/* The steps over what a tile has written, while it lies in the first-level cache. */
+static void finish(float *c, size_t rows, size_t columns, const struct run *run)
 {
-    float copy[ROWS * PANEL] = { 0 }, bias_copy[PANEL] = { 0 };
-    struct run narrow = *run;
-    narrow.c_stride = PANEL;
-    if (!run->first)
-        for (size_t r = 0; r < shape->rows; r++)
-            memcpy(copy + r * PANEL, c + r * run->c_stride, columns * sizeof *c);
-    if (bias != NULL)
-        memcpy(bias_copy, bias, columns * sizeof *bias);
-    shape->one(copy, a, b, bias != NULL ? bias_copy : NULL, &narrow);
-    for (size_t r = 0; r < shape->rows; r++)
-        memcpy(c + r * run->c_stride, copy + r * PANEL, columns * sizeof *c);
+    for (size_t r = 0; r < rows; r++, c += run->c_stride) {
+        size_t j = 0;
+        for (; columns - j >= PANEL; j += PANEL) {
+            vec v[2] = { load(c + j), load(c + j + VECTOR) };
+            apply_steps(v, 2, run->steps, run->step_count);
+            store(c + j, v[0]);
+            store(c + j + VECTOR, v[1]);
+        }
+        for (size_t part; j < columns; j += part) {
+            part = columns - j < VECTOR ? columns - j : VECTOR;
+            vec v = load_part(c + j, part, 0);
+            if (part == VECTOR)
+                v = load(c + j);
+            apply_steps(&v, 1, run->steps, run->step_count);
+            if (part == VECTOR)
+                store(c + j, v);
+            else
+                store_part(c + j, part, v);
+        }
+    }
 }
 
-/* One band of shape->rows rows against all of B's columns. a: packed, [k of this run][rows]; b: at this run's k. */
-static void band(const struct tile_shape *shape, float *c, const float *a, const float *b, const float *bias,
-                 const struct run *run, size_t n)
+/* A block's run: `rows` of A against all n columns. a: [rows][run->a_stride]; b: at this run's k. */
+static void block(float *c, const float *a, const float *b, const float *bias, struct run *run, size_t rows, size_t n)
 {
-    for (size_t j = 0; j < n;) {
+    const size_t bands = (rows + ROWS - 1) / ROWS, most = (rows + bands - 1) / bands, panels = shapes[most].panels;
+    for (size_t j = 0, columns; j < n; j += columns) {
         const float *panel = b + j / PANEL * run->panel_stride, *part = bias != NULL ? bias + j : NULL;
-        if (n - j >= shape->panels * PANEL) {
-            shape->wide(c + j, a, panel, part, run);
-            j += shape->panels * PANEL;
-        } else if (n - j >= PANEL) {
-            shape->one(c + j, a, panel, part, run);
-            j += PANEL;
-        } else {
-            tile_tail(shape, c + j, a, panel, part, run, n - j);
-            j = n;
+        const bool wide = bands == 1 && n - j >= panels * PANEL;
+        columns = wide ? panels * PANEL : n - j < PANEL ? n - j : PANEL;
+        run->part = columns % VECTOR == 0 ? VECTOR : columns % VECTOR;
+        for (size_t i = 0, band = 0, height; i < rows; i += height, band++) {
+            height = rows / bands + (band < rows % bands);
+            const struct tile_shape *shape = &shapes[height];
+            tile_function *function = wide ? shape->wide : columns > VECTOR ? shape->one_panel : shape->one_vector;
+            function(c + i * run->c_stride + j, a + i * run->a_stride, panel, part, run);
+            if (run->last && run->step_count > 0)
+                finish(c + i * run->c_stride + j, height, columns, run);
         }
     }
 }
@@ -142,25 +186,20 @@ static void band(const struct tile_shape *shape, float *c, const float *a, const
 void KERNEL(ood_product)(float *c, const float *a, const float *packed, const float *bias, size_t m, size_t k, size_t n,
                          const struct ood_unary_step *steps, size_t step_count)
 {
-    float rows_of_a[ROWS * RUN];
-    struct run run = { .panel_stride = k * PANEL, .c_stride = n, .steps = steps, .step_count = step_count };
-    const struct tile_shape *shape = shapes;
-    for (size_t i = 0; i < m; i += shape->rows) {
-        while (shape->rows > m - i)
-            shape++;
+    float rows_of_a[BLOCK_ROWS * A_STRIDE];
+    const size_t blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    struct run run = { .panel_stride = k * PANEL, .c_stride = n, .a_stride = A_STRIDE, .steps = steps, .step_count = step_count };
+    for (size_t i = 0, number = 0, rows; i < m; i += rows, number++) {
         size_t from = 0;
+        rows = m / blocks + (number < m % blocks);
         do {
-            const float *source = a + i * k + from, *rows = source;
+            const float *source = a + i * k + from;
             run.k = k - from < RUN ? k - from : RUN;
             run.first = from == 0;
             run.last = from + run.k == k;
-            if (shape->rows > 1) {           /* one row is packed as it lies */
-                for (size_t r = 0; r < shape->rows; r++)
-                    for (size_t s = 0; s < run.k; s++)
-                        rows_of_a[s * shape->rows + r] = source[r * k + s];
-                rows = rows_of_a;
-            }
-            band(shape, c + i * n, rows, packed + from * PANEL, bias, &run, n);
+            for (size_t r = 0; rows > 1 && r < rows; r++)        /* one row is taken as it lies */
+                memcpy(rows_of_a + r * A_STRIDE, source + r * k, run.k * sizeof *source);
+            block(c + i * n, rows > 1 ? rows_of_a : source, packed + from * PANEL, bias, &run, rows, n);
             from += run.k;
         } while (from < k);
     }
