@@ -106,19 +106,28 @@ void KERNEL(ood_mean_rows)(float *y, const float *x, size_t n, size_t rows, size
 
 /* ---- along a row ---- */
 
+/* Lanes i + half beside lanes i. */
+#if VECTOR == 16
+#define UPPER(v, half) __builtin_shufflevector(v, v, (half) + 0, (half) + 1, (half) + 2, (half) + 3, (half) + 4, (half) + 5, (half) + 6, (half) + 7, \
+                                               0, 1, 2, 3, 4, 5, 6, 7)
+#elif VECTOR == 8
+#define UPPER(v, half) __builtin_shufflevector(v, v, (half) + 0, (half) + 1, (half) + 2, (half) + 3, 0, 1, 2, 3)
+#else
+#define UPPER(v, half) __builtin_shufflevector(v, v, (half) + 0, (half) + 1, 0, 1)
+#endif
+
+/* Lanes in halves: each lane of the lower half with its partner of the upper. */
 INLINE float reduce_lanes(enum ood_reduction reduction, vec v)
 {
-    float lanes[VECTOR];
-    store(lanes, v);
-    for (size_t half = VECTOR / 2; half > 0; half /= 2)
-        for (size_t i = 0; i < half; i++) {
-            float a = lanes[i], b = lanes[i + half];
-            lanes[i] = reduction == OOD_REDUCE_MAX    ? (a != a || a > b ? a : b)
-                       : reduction == OOD_REDUCE_MIN  ? (a != a || a < b ? a : b)
-                       : reduction == OOD_REDUCE_PROD ? a * b
-                                                      : a + b;
-        }
-    return lanes[0];
+#if VECTOR == 16
+    v = combine(reduction, v, UPPER(v, 8));
+#endif
+#if VECTOR >= 8
+    v = combine(reduction, v, UPPER(v, 4));
+#endif
+    v = combine(reduction, v, UPPER(v, 2));
+    v = combine(reduction, v, UPPER(v, 1));
+    return v[0];
 }
 
 /* The reduction of n floats; of a mean the sum. */
@@ -218,29 +227,59 @@ void KERNEL(ood_instance_norm)(float *y, const float *x, const float *scale, con
 
 /* ---- softmax ---- */
 
-static void softmax_row(float *y, const float *x, size_t n, bool logarithm)
+/* `body` floats of a row, whole vectors; e^(x - most) to y and their sum. */
+INLINE vec exponentials(float *y, const float *x, size_t body, vec most)
 {
-    vec most = splat(reduce_run(OOD_REDUCE_MAX, x, n)), sum = { 0 };
-    size_t tail = n % VECTOR, body = n - tail;
-    for (size_t i = 0; i < body; i += VECTOR) {
-        vec e = exp_negative(load(x + i) - most);
-        sum = sum + e;
-        if (!logarithm)
-            store(y + i, e);
+    vec sum[2] = { { 0 }, { 0 } };
+    size_t i = 0;
+    for (; body - i >= 2 * VECTOR; i += 2 * VECTOR)
+        UNROLL for (size_t j = 0; j < 2; j++) {
+            const vec e = exp_negative(load(x + i + j * VECTOR) - most);
+            sum[j] = sum[j] + e;
+            store(y + i + j * VECTOR, e);
+        }
+    if (i < body) {
+        const vec e = exp_negative(load(x + i) - most);
+        sum[0] = sum[0] + e;
+        store(y + i, e);
     }
-    vec last = load_part(x + body, tail, -INFINITY) - most, last_e = exp_negative(last);
-    sum = sum + last_e;
-    float total = reduce_lanes(OOD_REDUCE_MEAN, sum);
-    vec divisor = splat(total), less = splat(logarithm ? (float)log((double)total) : 0.0f);
+    return sum[0] + sum[1];
+}
+
+static void softmax_row(float *y, const float *x, size_t n)
+{
+    const size_t tail = n % VECTOR, body = n - tail;
+    const vec most = splat(reduce_run(OOD_REDUCE_MAX, x, n));
+    vec last = { 0 }, sum;
+    if (tail > 0)
+        last = exp_negative(load_part(x + body, tail, -INFINITY) - most);
+    sum = exponentials(y, x, body, most);
+    const vec inverse = splat(1.0f / reduce_lanes(OOD_REDUCE_SUM, sum + last));
     for (size_t i = 0; i < body; i += VECTOR)
-        store(y + i, logarithm ? load(x + i) - most - less : load(y + i) / divisor);
-    store_part(y + body, tail, logarithm ? last - less : last_e / divisor);
+        store(y + i, load(y + i) * inverse);
+    if (tail > 0)
+        store_part(y + body, tail, last * inverse);
+}
+
+static void log_softmax_row(float *y, const float *x, size_t n)
+{
+    const size_t tail = n % VECTOR, body = n - tail;
+    const vec most = splat(reduce_run(OOD_REDUCE_MAX, x, n));
+    vec sum = { 0 };
+    for (size_t i = 0; i < body; i += VECTOR)
+        sum = sum + exp_negative(load(x + i) - most);
+    const vec last = load_part(x + body, tail, -INFINITY) - most;
+    sum = sum + exp_negative(last);
+    const vec less = splat((float)log((double)reduce_lanes(OOD_REDUCE_SUM, sum)));
+    for (size_t i = 0; i < body; i += VECTOR)
+        store(y + i, load(x + i) - most - less);
+    store_part(y + body, tail, last - less);
 }
 
 void KERNEL(ood_softmax)(float *y, const float *x, size_t rows, size_t columns, bool logarithm)
 {
     for (size_t r = 0; r < rows; r++)
-        softmax_row(y + r * columns, x + r * columns, columns, logarithm);
+        (logarithm ? log_softmax_row : softmax_row)(y + r * columns, x + r * columns, columns);
 }
 
 /* In squares, so that both sides stay in the first-level cache. */
