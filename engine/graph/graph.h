@@ -38,7 +38,7 @@ struct ood_attribute {
 /* What follows an operator's own arithmetic, in this order, on each output element: set by the fusion passes, honoured by
  * lower. Elementwise functions as ONNX defines them; OOD_POST_SUM adds the element of another value of the same shape. */
 enum ood_post_kind { OOD_POST_RELU, OOD_POST_LEAKY_RELU, OOD_POST_CLIP, OOD_POST_SIGMOID, OOD_POST_SILU, OOD_POST_HARD_SWISH,
-                     OOD_POST_HARD_SIGMOID, OOD_POST_SUM };
+                     OOD_POST_HARD_SIGMOID, OOD_POST_GELU, OOD_POST_SUM };
 
 struct ood_post {
     enum ood_post_kind kind;
@@ -126,9 +126,11 @@ enum ood_pass {
     OOD_PASS_FOLD_BATCH_NORM = 1 << 2,       /* into the weights and bias of the Conv or Gemm before */
     OOD_PASS_FUSE_BIAS = 1 << 3,             /* Add of a constant [C,1,1] behind Conv, [M] behind MatMul, Gemm */
     OOD_PASS_FUSE_POSTS = 1 << 4,            /* activation and residual sum behind Conv, Gemm, MatMul, BatchNormalization, Add */
-    OOD_PASS_ALL = (1 << 5) - 1,
-    /* For training, instead of the last: behind a linear operator a sum, behind BatchNormalization a sum, then an activation; no more. */
-    OOD_PASS_FUSE_TRAINING = 1 << 5,
+    OOD_PASS_FUSE_PADS = 1 << 5,             /* Pad by zeros before a Conv becomes its pads */
+    OOD_PASS_FUSE_PATTERNS = 1 << 6,         /* GELU and LayerNormalization as exporters write them become one node each */
+    OOD_PASS_ALL = (1 << 7) - 1,
+    /* For training, instead of FUSE_POSTS: behind a linear operator a sum, behind BatchNormalization a sum, then an activation; no more. */
+    OOD_PASS_FUSE_TRAINING = 1 << 7,
 };
 
 /* Runs the passes of `which` (fold constants and dead-node removal at the end always run) on a graph just read.

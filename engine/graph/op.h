@@ -21,7 +21,13 @@ enum ood_op_traits {
     OOD_OP_POOL_GLOBAL = 1 << 5,             /* GlobalAveragePool, GlobalMaxPool, ReduceMean over H,W (see its check) */
     OOD_OP_BATCH_NORM = 1 << 6,
     OOD_OP_ADD = 1 << 7,
-    OOD_OP_MUL = 1 << 8,                    /* by element, with broadcasting */
+    OOD_OP_MUL = 1 << 8,                     /* by element, with broadcasting; these too: */
+    OOD_OP_SUB = 1 << 15,
+    OOD_OP_DIV = 1 << 10,
+    OOD_OP_POW = 1 << 11,
+    OOD_OP_SQRT = 1 << 12,                   /* of each element; this too: */
+    OOD_OP_ERF = 1 << 13,
+    OOD_OP_PADS = 1 << 14,                   /* input 0 is rows and columns (NCHW) with zeros around them, as its attribute `pads` says */
     OOD_OP_BRANCHES = 1 << 9,                /* If: two graphs as attributes, one of which takes its place */
 };
 
@@ -50,6 +56,12 @@ struct ood_op {
     /* If set: how many there are along *axis of output i, only a run can tell; shape() gives the most (or, where all is known, a constant),
      * lower() writes the outputs dense and the number to ood_builder_count. False: not this output. */
     bool (*counted)(const struct ood_graph *graph, const struct ood_node *node, size_t output, size_t *axis);
+    /* If set: does this very node add zeros around rows and columns (NCHW), nothing else? Fills pads in Conv's order: before, before, after, after. */
+    bool (*zero_pads)(const struct ood_graph *graph, const struct ood_node *node, int64_t pads[4]);
+    /* If set: is this the mean over the last axis alone, which stays as 1? */
+    bool (*last_mean)(const struct ood_graph *graph, const struct ood_node *node);
+    /* The row that does at once what exporters write around this operator: of Erf GELU, of ReduceMean LayerNormalization. */
+    const struct ood_op *whole;
     /* What tells the rows of one family apart (which function, which comparison): read by the family's own functions alone. */
     const void *detail;
 };

@@ -289,7 +289,7 @@ static bool prelu_shape(struct ood_graph *graph, const struct ood_node *node, st
     };
 
 ARITHMETIC(add, "Add", OOD_BINARY_ADD, OOD_OP_ADD, arithmetic_shape, add_train, add_backward)
-ARITHMETIC(sub, "Sub", OOD_BINARY_SUB, 0, arithmetic_shape, NULL, sub_backward)
+ARITHMETIC(sub, "Sub", OOD_BINARY_SUB, OOD_OP_SUB, arithmetic_shape, NULL, sub_backward)
 ARITHMETIC(mul, "Mul", OOD_BINARY_MUL, OOD_OP_MUL, arithmetic_shape, NULL, mul_backward)
-ARITHMETIC(div, "Div", OOD_BINARY_DIV, 0, arithmetic_shape, NULL, div_backward)
+ARITHMETIC(div, "Div", OOD_BINARY_DIV, OOD_OP_DIV, arithmetic_shape, NULL, div_backward)
 ARITHMETIC(prelu, "PRelu", OOD_BINARY_PRELU, 0, prelu_shape, NULL, NULL)

@@ -197,6 +197,6 @@ static bool conv_backward(struct ood_tape *tape, const struct ood_node *node, st
 }
 
 const struct ood_op ood_op_conv = {
-    .name = "Conv", .since = 1, .least_inputs = 2, .most_inputs = 3, .traits = OOD_OP_LINEAR | OOD_OP_TAKES_POSTS,
+    .name = "Conv", .since = 1, .least_inputs = 2, .most_inputs = 3, .traits = OOD_OP_LINEAR | OOD_OP_TAKES_POSTS | OOD_OP_PADS,
     .check = conv_check, .shape = conv_shape, .lower = conv_lower, .train = conv_train, .backward = conv_backward,
 };

@@ -284,17 +284,38 @@ static bool pad_identity(const struct ood_graph *graph, const struct ood_node *n
     return true;
 }
 
+/* Zeros around rows and columns of NCHW, at least one, none taken away. */
+static bool pad_zero_pads(const struct ood_graph *graph, const struct ood_node *node, int64_t out[4])
+{
+    static const unsigned char zero[8] = { 0 };
+    struct ood_error ignored = { 0 };
+    const struct ood_value *data = ood_node_input(graph, node, 0);
+    int64_t pads[2 * OOD_MAX_RANK];
+    enum pad_mode mode;
+    unsigned char value[8] = { 0 };
+    if (data->shape.rank != 4 || data->type != OOD_FLOAT32 || !pad_mode_of(node, &mode, &ignored) || mode != PAD_CONSTANT ||
+        !pads_of(graph, node, 4, pads, &ignored) || !pad_value_of(graph, node, data->type, value, &ignored) || memcmp(value, zero, sizeof zero) != 0)
+        return false;
+    const size_t places[4] = { 2, 3, 6, 7 };
+    bool wanted = pads[0] == 0 && pads[1] == 0 && pads[4] == 0 && pads[5] == 0;
+    for (size_t i = 0; i < 4; i++) {
+        out[i] = pads[places[i]];
+        wanted = wanted && out[i] >= 0;
+    }
+    return wanted;
+}
+
 const struct ood_op ood_op_pad = {
     .name = "Pad", .since = 2, .until = 10, .least_inputs = 1, .most_inputs = 1,
-    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity,
+    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity, .zero_pads = pad_zero_pads,
 };
 
 const struct ood_op ood_op_pad_11 = {
     .name = "Pad", .since = 11, .until = 17, .least_inputs = 2, .most_inputs = 3, .decided_by = 1 << 1 | 1 << 2,
-    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity,
+    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity, .zero_pads = pad_zero_pads,
 };
 
 const struct ood_op ood_op_pad_18 = {
     .name = "Pad", .since = 18, .least_inputs = 2, .most_inputs = 4, .decided_by = 1 << 1 | 1 << 2 | 1 << 3,
-    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity,
+    .shape = pad_shape, .evaluate = pad_evaluate, .lower = pad_lower, .backward = pad_backward, .identity = pad_identity, .zero_pads = pad_zero_pads,
 };

@@ -7,6 +7,7 @@ static struct ood_unary_step step_of(const struct ood_post *post)
         [OOD_POST_RELU] = OOD_UNARY_RELU, [OOD_POST_LEAKY_RELU] = OOD_UNARY_LEAKY_RELU,
         [OOD_POST_CLIP] = OOD_UNARY_CLIP, [OOD_POST_SIGMOID] = OOD_UNARY_SIGMOID,
         [OOD_POST_SILU] = OOD_UNARY_SILU, [OOD_POST_HARD_SWISH] = OOD_UNARY_HARD_SWISH, [OOD_POST_HARD_SIGMOID] = OOD_UNARY_HARD_SIGMOID,
+        [OOD_POST_GELU] = OOD_UNARY_GELU,
     };
     return (struct ood_unary_step){ functions[post->kind], post->alpha, post->beta };
 }

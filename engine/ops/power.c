@@ -133,5 +133,5 @@ static bool pow_lower(struct ood_builder *builder, const struct ood_node *node, 
 }
 
 const struct ood_op ood_op_pow = {
-    .name = "Pow", .since = 7, .least_inputs = 2, .most_inputs = 2, .shape = pow_shape, .evaluate = pow_evaluate, .lower = pow_lower,
+    .name = "Pow", .since = 7, .least_inputs = 2, .most_inputs = 2, .traits = OOD_OP_POW, .shape = pow_shape, .evaluate = pow_evaluate, .lower = pow_lower,
 };

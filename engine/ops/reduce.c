@@ -500,9 +500,24 @@ REDUCES(reduce_prod, "ReduceProd", 18, .first = OOD_REDUCE_PROD, .next = OOD_RED
 REDUCES(reduce_sum, "ReduceSum", 13, .first = OOD_REDUCE_SUM, .next = OOD_REDUCE_SUM, .integers = true)
 REDUCES(reduce_sum_square, "ReduceSumSquare", 18, .first = OOD_REDUCE_SUM_SQUARE, .next = OOD_REDUCE_SUM, .integers = true)
 
+/* Over the last axis alone, kept as 1: half of a LayerNormalization. */
+static bool mean_of_last(const struct ood_graph *graph, const struct ood_node *node)
+{
+    struct ood_error ignored = { 0 };
+    const size_t rank = ood_node_input(graph, node, 0)->shape.rank;
+    bool reduced[OOD_MAX_RANK] = { false };
+    if (rank < 1 || ood_node_int(node, "keepdims", 1) == 0 || !reduce_axes(graph, node, rank, reduced, &ignored))
+        return false;
+    for (size_t i = 0; i + 1 < rank; i++)
+        if (reduced[i])
+            return false;
+    return reduced[rank - 1];
+}
+
+#define LAYER_NORM_PARTS .last_mean = mean_of_last, .whole = &ood_op_layer_norm
 static const struct reduction mean_reduction = { .axes_input = 18, .first = OOD_REDUCE_MEAN, .next = OOD_REDUCE_MEAN };
-REDUCE(reduce_mean, "ReduceMean", 1, 17, 1, .traits = OOD_OP_POOL_GLOBAL, .backward = reduce_mean_backward, .detail = &mean_reduction)
-REDUCE(reduce_mean_18, "ReduceMean", 18, 0, 2, .traits = OOD_OP_POOL_GLOBAL, .backward = reduce_mean_backward, .detail = &mean_reduction)
+REDUCE(reduce_mean, "ReduceMean", 1, 17, 1, .traits = OOD_OP_POOL_GLOBAL, .backward = reduce_mean_backward, .detail = &mean_reduction, LAYER_NORM_PARTS)
+REDUCE(reduce_mean_18, "ReduceMean", 18, 0, 2, .traits = OOD_OP_POOL_GLOBAL, .backward = reduce_mean_backward, .detail = &mean_reduction, LAYER_NORM_PARTS)
 
 const struct ood_op ood_op_global_average_pool = {
     .name = "GlobalAveragePool", .since = 1, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_POOL_GLOBAL,

@@ -67,6 +67,16 @@ static void transpose_run(const void *state, void *const *memory)
     ood_move_run(state, memory[0], memory[1]);
 }
 
+/* The caller fills an input in rows as its shape says; pictures of a batch go in one by one. */
+static bool is_input(const struct ood_builder *builder, uint32_t value)
+{
+    const struct ood_graph *graph = ood_builder_graph(builder);
+    for (size_t i = 0; i < graph->input_count; i++)
+        if (graph->inputs[i] == value)
+            return true;
+    return false;
+}
+
 static bool transpose_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
 {
     const struct ood_shape from = ood_builder_shape(builder, node->inputs[0]), to = ood_builder_shape(builder, node->outputs[0]);
@@ -75,13 +85,13 @@ static bool transpose_lower(struct ood_builder *builder, const struct ood_node *
         return false;
     enum ood_layout layout = ood_builder_layout(builder, node->inputs[0]), out_layout = OOD_PLAIN;
     struct ood_move move = transpose_move(&from, layout, &to, OOD_PLAIN, order, size);
-    if (layout == OOD_PLAIN && ood_move_is_copy(&move))       /* only dimensions of 1 changed places */
-        return ood_builder_alias(builder, node->outputs[0], node->inputs[0], err);
     if (from.rank == 4 && !ood_move_is_copy(&move)) {         /* NHWC pictures made NCHW: as they lie, if left in NHWC */
         const struct ood_move other = transpose_move(&from, layout, &to, OOD_NHWC, order, size);
         if (ood_move_is_copy(&other))
             move = other, out_layout = OOD_NHWC;
     }
+    if (ood_move_is_copy(&move) && !is_input(builder, node->inputs[0]))
+        return ood_builder_alias_as(builder, node->outputs[0], out_layout, node->inputs[0], layout, err);
     struct ood_operand operands[2];
     return ood_builder_input(builder, node->inputs[0], layout, &operands[0], err) &&
            ood_builder_output(builder, node->outputs[0], out_layout, &operands[1], err) &&

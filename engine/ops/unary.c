@@ -94,10 +94,10 @@ static bool unary_as_post(const struct ood_graph *graph, const struct ood_node *
 {
     const struct ood_unary_step step = step_of(node);
     (void)graph;
-    const bool hard_swish = step.function == OOD_UNARY_HARD_SWISH;
-    *post = (struct ood_post){ .kind = hard_swish ? OOD_POST_HARD_SWISH : OOD_POST_HARD_SIGMOID, .alpha = step.alpha, .beta = step.beta,
-                               .value = OOD_NONE };
-    return hard_swish || step.function == OOD_UNARY_HARD_SIGMOID;
+    const bool hard_swish = step.function == OOD_UNARY_HARD_SWISH, gelu = step.function == OOD_UNARY_GELU;
+    *post = (struct ood_post){ .kind = hard_swish ? OOD_POST_HARD_SWISH : gelu ? OOD_POST_GELU : OOD_POST_HARD_SIGMOID, .alpha = step.alpha,
+                               .beta = step.beta, .value = OOD_NONE };
+    return hard_swish || gelu || step.function == OOD_UNARY_HARD_SIGMOID;
 }
 
 /* Those networks are trained with; a function without a slope in the kernel's table cannot be trained through. */
@@ -111,18 +111,22 @@ static bool unary_backward(struct ood_tape *tape, const struct ood_node *node, s
     return ood_node_fail(node, err, OOD_UNSUPPORTED, "this operator cannot be trained through (it has no backward pass)");
 }
 
-#define UNARY(row, op_name, first, ...)                                                                                \
+#define UNARY_WITH(row, op_name, first, more_traits, whole_row, ...)                                                   \
     const struct ood_op ood_op_##row = {                                                                              \
-        .name = op_name, .since = first, .least_inputs = 1, .most_inputs = 1, .shape = unary_shape,                   \
-        .evaluate = unary_evaluate, .lower = unary_lower, .backward = unary_backward, .as_post = unary_as_post,        \
-        .detail = &(const struct unary){ __VA_ARGS__ },                                                               \
+        .name = op_name, .since = first, .least_inputs = 1, .most_inputs = 1, .traits = more_traits,                  \
+        .shape = unary_shape, .evaluate = unary_evaluate, .lower = unary_lower, .backward = unary_backward,           \
+        .as_post = unary_as_post, .whole = whole_row, .detail = &(const struct unary){ __VA_ARGS__ },                 \
     };
+#define UNARY(row, op_name, first, ...) UNARY_WITH(row, op_name, first, 0, NULL, __VA_ARGS__)
+
+/* In no file of our opsets (ONNX has it from 20 on): made by a pass. */
+static UNARY(gelu, "Gelu", 20, .function = OOD_UNARY_GELU)
 
 UNARY(abs, "Abs", 6, .function = OOD_UNARY_ABS, .integers = true)
 UNARY(ceil, "Ceil", 6, .function = OOD_UNARY_CEIL)
 UNARY(celu, "Celu", 12, .function = OOD_UNARY_CELU, .alpha = { "alpha", 1 })
 UNARY(elu, "Elu", 6, .function = OOD_UNARY_ELU, .alpha = { "alpha", 1 })
-UNARY(erf, "Erf", 9, .function = OOD_UNARY_ERF)
+UNARY_WITH(erf, "Erf", 9, OOD_OP_ERF, &ood_op_gelu, .function = OOD_UNARY_ERF)
 UNARY(exp, "Exp", 6, .function = OOD_UNARY_EXP)
 UNARY(floor, "Floor", 6, .function = OOD_UNARY_FLOOR)
 UNARY(hard_sigmoid, "HardSigmoid", 6, .function = OOD_UNARY_HARD_SIGMOID, .alpha = { "alpha", 0.2f }, .beta = { "beta", 0.5f })
@@ -137,6 +141,6 @@ UNARY(shrink, "Shrink", 9, .function = OOD_UNARY_SHRINK, .alpha = { "lambd", 0.5
 UNARY(sign, "Sign", 9, .function = OOD_UNARY_SIGN, .integers = true)
 UNARY(softplus, "Softplus", 1, .function = OOD_UNARY_SOFTPLUS)
 UNARY(softsign, "Softsign", 1, .function = OOD_UNARY_SOFTSIGN)
-UNARY(sqrt, "Sqrt", 6, .function = OOD_UNARY_SQRT)
+UNARY_WITH(sqrt, "Sqrt", 6, OOD_OP_SQRT, NULL, .function = OOD_UNARY_SQRT)
 UNARY(tanh, "Tanh", 6, .function = OOD_UNARY_TANH)
 UNARY(thresholded_relu, "ThresholdedRelu", 10, .function = OOD_UNARY_THRESHOLDED_RELU, .alpha = { "alpha", 1 })

@@ -279,8 +279,14 @@ bool ood_builder_alias(struct ood_builder *builder, uint32_t value, uint32_t of,
 {
     struct ood_shape from = ood_builder_shape(builder, of), to = ood_builder_shape(builder, value);
     enum ood_layout layout = ood_shape_equal(&from, &to) ? ood_builder_layout(builder, of) : OOD_PLAIN;
+    return ood_builder_alias_as(builder, value, layout, of, layout, err);
+}
+
+bool ood_builder_alias_as(struct ood_builder *builder, uint32_t value, enum ood_layout layout, uint32_t of, enum ood_layout of_layout,
+                          struct ood_error *err)
+{
     struct ood_operand operand;
-    if (!ood_builder_input(builder, of, layout, &operand, err))
+    if (!ood_builder_input(builder, of, of_layout, &operand, err))
         return false;
     if (operand.buffer == OOD_NONE)
         return ood_fail(err, OOD_INVALID, "value %s is a view of a constant that was not folded", value_at(builder, value)->name);

@@ -53,6 +53,10 @@ bool ood_builder_output_over(struct ood_builder *builder, uint32_t value, uint32
  * describe the same order (spatial size 1, or one channel). */
 bool ood_builder_alias(struct ood_builder *builder, uint32_t value, uint32_t of, struct ood_error *err) OOD_MUST_CHECK;
 
+/* `value` in layout `layout` has the very bytes of `of` in layout `of_layout` (a transposition between NHWC and NCHW): no step, no memory. */
+bool ood_builder_alias_as(struct ood_builder *builder, uint32_t value, enum ood_layout layout, uint32_t of, enum ood_layout of_layout,
+                          struct ood_error *err) OOD_MUST_CHECK;
+
 /* Memory that lives for the step being built. 64-byte aligned. */
 bool ood_builder_scratch(struct ood_builder *builder, size_t bytes, struct ood_operand *out,
                          struct ood_error *err) OOD_MUST_CHECK;

@@ -411,6 +411,9 @@ static bool append_posts(const struct ood_node *node, dnnl_post_ops_t posts, str
             if (status == dnnl_success)
                 status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_clip, 0, 1);
             break;
+        case OOD_POST_GELU:
+            status = ood_dnnl_append_eltwise(posts, dnnl_eltwise_gelu_erf, 0, 0);
+            break;
         case OOD_POST_SUM:
             status = append_sum(posts);
             break;

@@ -289,7 +289,7 @@ static void constant_branch(struct onnx_writer *w)
 /* "Conv+bias+relu+sum Add …" in order. */
 static void print_graph(const struct ood_graph *graph, char *text, size_t size)
 {
-    static const char *const posts[] = { "+relu", "+leaky", "+clip", "+sigmoid", "+silu", "+hard_swish", "+hard_sigmoid", "+sum" };
+    static const char *const posts[] = { "+relu", "+leaky", "+clip", "+sigmoid", "+silu", "+hard_swish", "+hard_sigmoid", "+gelu", "+sum" };
     size_t used = 0;
     text[0] = '\0';
     for (size_t i = 0; i < graph->node_count; i++) {

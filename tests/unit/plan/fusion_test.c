@@ -1,0 +1,312 @@
+/* Each fusion on a small network with the real operators: the steps that are left, and that the result is what it is without passes. */
+#include "check.h"
+
+#include <math.h>
+
+#include "base/random.h"
+#include "ops/ops.h"
+#include "plan/plan.h"
+#include "../graph/onnx_writer.h"
+
+#define MOST_FLOATS 65536
+
+/* ---- writing ---- */
+
+static void node(struct onnx_writer *w, const char *op, const char *output, const char *a, const char *b, const char *c)
+{
+    const char *inputs[] = { a, b, c };
+    char name[64];
+    snprintf(name, sizeof name, "n_%s", output);
+    onnx_node_begin(w, op, name, inputs, b == NULL ? 1 : c == NULL ? 2 : 3, (const char *[]){ output }, 1);
+}
+
+#define NODE(w, op, output, ...) (NODE_OF(w, op, output, __VA_ARGS__, NULL, NULL, NULL), onnx_node_end(w))
+#define NODE_OF(w, op, output, a, b, c, ...) node(w, op, output, a, b, c)
+
+static void floats(struct onnx_writer *w, const char *name, size_t rank, const int64_t *dims, float offset, float size)
+{
+    static float data[MOST_FLOATS];
+    struct ood_random random;
+    size_t count = 1;
+    for (size_t i = 0; i < rank; i++)
+        count *= (size_t)dims[i];
+    assert_true(count <= MOST_FLOATS);
+    ood_random_seed(&random, (uint64_t)name[0] * 256 + (uint64_t)name[1]);
+    for (size_t i = 0; i < count; i++)
+        data[i] = offset + size * (float)ood_random_normal(&random);
+    onnx_initialiser(w, name, ONNX_FLOAT, rank, dims, data, count * sizeof *data);
+}
+
+#define DIMS(...) sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), (int64_t[]){ __VA_ARGS__ }
+#define FLOATS(w, name, offset, size, ...) floats(w, name, DIMS(__VA_ARGS__), offset, size)
+#define NUMBER(w, name, value) onnx_initialiser(w, name, ONNX_FLOAT, 0, (int64_t[]){ 0 }, (float[]){ value }, 4)
+
+static void finish(struct onnx_writer *w, const char *output)
+{
+    onnx_output(w, output);
+    onnx_model_end(w);
+}
+
+/* ---- the networks ---- */
+
+static void padded_conv(struct onnx_writer *w, const char *automatic, float value, int64_t first, bool read_twice)
+{
+    onnx_model_begin(w, 11);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 3, 9, 8));
+    FLOATS(w, "w", 0, 1, 4, 3, 3, 3);
+    onnx_initialiser(w, "p", ONNX_INT64, DIMS(8), (int64_t[]){ 0, first, 0, 1, 0, 0, 2, 1 }, 64);
+    NUMBER(w, "v", value);
+    NODE(w, "Pad", "padded", "x", "p", "v");
+    node(w, "Conv", read_twice ? "c" : "y", "padded", first > 0 ? "w4" : "w", NULL);
+    onnx_ints(w, "strides", (int64_t[]){ 2, 2 }, 2);
+    if (automatic != NULL)
+        onnx_string(w, "auto_pad", automatic);
+    else
+        onnx_ints(w, "pads", (int64_t[]){ 1, 0, 0, 1 }, 4);
+    onnx_node_end(w);
+    if (first > 0)
+        FLOATS(w, "w4", 0, 1, 4, 4, 3, 3);
+    if (read_twice) {
+        NODE(w, "GlobalAveragePool", "q", "padded");
+        onnx_initialiser(w, "s", ONNX_INT64, DIMS(1), (int64_t[]){ 1 }, 8);
+        node(w, "ReduceMean", "m", "q", NULL, NULL);
+        onnx_ints(w, "axes", (int64_t[]){ 1 }, 1);
+        onnx_node_end(w);
+        NODE(w, "Mul", "y", "c", "m");
+    }
+    finish(w, "y");
+}
+static void pad_before_conv(struct onnx_writer *w) { padded_conv(w, NULL, 0, 0, false); }
+static void pad_before_valid_conv(struct onnx_writer *w) { padded_conv(w, "VALID", 0, 0, false); }
+static void pad_before_same_conv(struct onnx_writer *w) { padded_conv(w, "SAME_UPPER", 0, 0, false); }
+static void pad_by_one(struct onnx_writer *w) { padded_conv(w, NULL, 1, 0, false); }
+static void pad_of_channels(struct onnx_writer *w) { padded_conv(w, NULL, 0, 1, false); }
+static void pad_read_twice(struct onnx_writer *w) { padded_conv(w, NULL, 0, 0, true); }
+
+/* x · W, then GELU in one of the orders that exporters have. */
+static void gelu(struct onnx_writer *w, int order, float root, bool read_elsewhere)
+{
+    onnx_model_begin(w, 13);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 5, 12));
+    FLOATS(w, "w", 0, 0.5f, 12, 20);
+    FLOATS(w, "b", 0, 0.5f, 20);
+    NUMBER(w, "root", order == 0 ? root : 1 / root);
+    NUMBER(w, "one", 1);
+    NUMBER(w, "half", 0.5f);
+    NODE(w, "MatMul", "m", "x", "w");
+    NODE(w, "Add", "h", "b", "m");
+    if (order == 0)
+        NODE(w, "Div", "t", "h", "root");
+    else
+        NODE(w, "Mul", "t", "root", "h");
+    NODE(w, "Erf", "e", "t");
+    NODE(w, "Add", "a", "e", "one");
+    if (order == 0) {                        /* PyTorch */
+        NODE(w, "Mul", "f", "h", "a");
+        NODE(w, "Mul", "g", "f", "half");
+    } else if (order == 1) {                 /* Keras: 0.5 · x first */
+        NODE(w, "Mul", "f", "half", "h");
+        NODE(w, "Mul", "g", "f", "a");
+    } else {                                 /* the factor halved */
+        NODE(w, "Mul", "f", "a", "half");
+        NODE(w, "Mul", "g", "h", "f");
+    }
+    if (read_elsewhere)
+        NODE(w, "Mul", "y", "g", "e");
+    else
+        NODE(w, "Neg", "y", "g");
+    finish(w, "y");
+}
+static void gelu_torch(struct onnx_writer *w) { gelu(w, 0, sqrtf(2), false); }
+static void gelu_keras(struct onnx_writer *w) { gelu(w, 1, sqrtf(2), false); }
+static void gelu_halved(struct onnx_writer *w) { gelu(w, 2, sqrtf(2), false); }
+static void gelu_of_another_root(struct onnx_writer *w) { gelu(w, 0, 1.5f, false); }
+static void gelu_read_elsewhere(struct onnx_writer *w) { gelu(w, 0, sqrtf(2), true); }
+
+struct norm { bool twice, product, scale, shift; int64_t axis; bool read_elsewhere; };
+
+static void mean(struct onnx_writer *w, const char *output, const char *input, int64_t axis)
+{
+    node(w, "ReduceMean", output, input, NULL, NULL);
+    onnx_ints(w, "axes", &axis, 1);
+    onnx_node_end(w);
+}
+
+static void layer_norm(struct onnx_writer *w, const struct norm *norm)
+{
+    onnx_model_begin(w, 13);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 7, 33));
+    FLOATS(w, "s", 1, 0.2f, 33);
+    FLOATS(w, "b", 0, 0.2f, 33);
+    NUMBER(w, "two", 2);
+    NUMBER(w, "epsilon", 1e-5f);
+    NODE(w, "Relu", "r", "x");               /* no input of the network: memory is used again */
+    mean(w, "m", "r", norm->axis);
+    NODE(w, "Sub", "d", "r", "m");
+    const char *other = "d";
+    if (norm->twice) {
+        mean(w, "m2", "r", norm->axis);
+        NODE(w, "Sub", "d2", "r", "m2");
+        other = "d2";
+    }
+    if (norm->product)
+        NODE(w, "Mul", "q", other, other);
+    else
+        NODE(w, "Pow", "q", other, "two");
+    mean(w, "v", "q", norm->axis);
+    NODE(w, "Add", "e", "v", "epsilon");
+    NODE(w, "Sqrt", "o", "e");
+    const char *last = "n";
+    NODE(w, "Div", "n", "d", "o");
+    if (norm->scale) {
+        NODE(w, "Mul", "scaled", "s", last);
+        last = "scaled";
+    }
+    if (norm->shift) {
+        NODE(w, "Add", "shifted", last, "b");
+        last = "shifted";
+    }
+    if (norm->read_elsewhere)
+        NODE(w, "Mul", "y", last, "o");
+    else
+        NODE(w, "Tanh", "y", last);
+    finish(w, "y");
+}
+#define NORM(name, ...) static void name(struct onnx_writer *w) { layer_norm(w, &(struct norm){ __VA_ARGS__ }); }
+NORM(norm_torch, .scale = true, .shift = true, .axis = -1)
+NORM(norm_plain, .axis = 2)
+NORM(norm_scaled, .scale = true, .product = true, .axis = -1)
+NORM(norm_shifted, .shift = true, .axis = -1)
+NORM(norm_twice, .twice = true, .scale = true, .shift = true, .axis = -1)
+NORM(norm_of_rows, .axis = 1)
+NORM(norm_read_elsewhere, .scale = true, .shift = true, .axis = -1, .read_elsewhere = true)
+
+/* NHWC to NCHW and back is no step; neither is the Conv's result as NHWC. */
+static void transposed(struct onnx_writer *w)
+{
+    onnx_model_begin(w, 13);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 3, 6, 5));
+    FLOATS(w, "w", 0, 1, 8, 3, 3, 3);
+    FLOATS(w, "v", 0, 1, 8, 8, 1, 1);
+    FLOATS(w, "m", 0, 1, 8, 8);
+    NODE(w, "Conv", "c", "x", "w");
+    node(w, "Transpose", "t", "c", NULL, NULL);
+    onnx_ints(w, "perm", (int64_t[]){ 0, 2, 3, 1 }, 4);
+    onnx_node_end(w);
+    NODE(w, "MatMul", "p", "t", "m");
+    node(w, "Transpose", "u", "p", NULL, NULL);
+    onnx_ints(w, "perm", (int64_t[]){ 0, 3, 1, 2 }, 4);
+    onnx_node_end(w);
+    NODE(w, "Conv", "d", "u", "v");
+    NODE(w, "Add", "y", "d", "c");
+    finish(w, "y");
+}
+
+/* ---- comparing ---- */
+
+static struct ood_model *compile(const struct onnx_writer *w, const char *name, unsigned passes)
+{
+    struct ood_error err = { 0 };
+    const struct ood_bytes bytes = { w->data, w->size };
+    struct ood_model *model = ood_model_new(&bytes, &(struct ood_model_options){ .operators = ood_op_table, .no_taps = true, .passes = passes }, &err);
+    if (model == NULL)
+        fail_msg("%s: %s", name, err.message);
+    return model;
+}
+
+/* The operators of the steps for one picture, as "Conv Add"; steps of the engine's own (layouts) left out. */
+static void list_steps(const struct ood_model *model, char *text, size_t size)
+{
+    text[0] = '\0';
+    for (size_t i = 0; i < ood_model_step_count(model, 1); i++) {
+        const struct ood_step_info step = ood_model_step(model, 1, i);
+        const size_t used = strlen(text);
+        if (step.op[0] != '\0')
+            snprintf(text + used, size - used, "%s%s", used > 0 ? " " : "", step.op);
+    }
+}
+
+static float *outputs(struct ood_model *model, size_t batch, size_t *count)
+{
+    struct ood_error err = { 0 };
+    struct ood_random random;
+    struct ood_run *run = ood_run_new(model, &err);
+    assert_non_null(run);
+    const struct ood_shape in = ood_model_input_shape(model, 0), out = ood_model_output_shape(model, 0);
+    const struct ood_shape in_bound = ood_shape_bind(&in, batch), out_bound = ood_shape_bind(&out, batch);
+    size_t floats_in;
+    assert_true(ood_shape_count(&in_bound, &floats_in) && ood_shape_count(&out_bound, count));
+    float *input = ood_run_input(run, batch, 0), *copy = ood_new_array(float, *count, &err);
+    assert_non_null(copy);
+    ood_random_seed(&random, 3);
+    for (size_t i = 0; i < floats_in; i++)
+        input[i] = (float)ood_random_normal(&random);
+    ood_run_execute(run, batch);
+    memcpy(copy, ood_run_output(run, batch, 0), *count * sizeof *copy);
+    ood_run_free(run);
+    return copy;
+}
+
+static void check_fusion(const char *name, void (*make)(struct onnx_writer *w), const char *expected)
+{
+    struct onnx_writer w = { 0 };
+    char text[400];
+    make(&w);
+    struct ood_model *plain = compile(&w, name, OOD_PASS_NONE), *fused = compile(&w, name, 0);
+    list_steps(fused, text, sizeof text);
+    if (strcmp(text, expected) != 0)
+        fail_msg("%s: \"%s\", expected \"%s\"", name, text, expected);
+    for (size_t batch = 1; batch <= 3; batch += 2) {
+        size_t count, again;
+        float *a = outputs(plain, batch, &count), *b = outputs(fused, batch, &again);
+        double most = 0;
+        assert_int_equal(count, again);
+        for (size_t i = 0; i < count; i++)
+            most = fmax(most, fabs((double)a[i]));
+        for (size_t i = 0; i < count; i++)
+            if (!(fabs((double)a[i] - (double)b[i]) <= 2e-6 * most))
+                fail_msg("%s, batch %zu, element %zu: %.9g, without passes %.9g", name, batch, i, (double)b[i], (double)a[i]);
+        ood_free(a);
+        ood_free(b);
+    }
+    ood_model_free(plain);
+    ood_model_free(fused);
+    onnx_free(&w);
+}
+
+static void fusions_keep_the_result(void **state)
+{
+    static const struct { const char *name; void (*make)(struct onnx_writer *w); const char *steps; } cases[] = {
+#define CASE(name, steps) { #name, name, steps }
+        CASE(pad_before_conv, "Conv"),
+        CASE(pad_before_valid_conv, "Conv"),
+        CASE(pad_before_same_conv, "Pad Conv"),
+        CASE(pad_by_one, "Pad Conv"),
+        CASE(pad_of_channels, "Pad Conv"),
+        CASE(pad_read_twice, "Pad Conv GlobalAveragePool ReduceMean Mul"),
+        CASE(gelu_torch, "MatMul Neg"),
+        CASE(gelu_keras, "MatMul Neg"),
+        CASE(gelu_halved, "MatMul Neg"),
+        CASE(gelu_of_another_root, "MatMul Div Erf Add Mul Mul Neg"),
+        CASE(gelu_read_elsewhere, "MatMul Div Erf Add Mul Mul Mul"),
+        CASE(norm_torch, "Relu LayerNormalization Tanh"),
+        CASE(norm_plain, "Relu LayerNormalization Tanh"),
+        CASE(norm_scaled, "Relu LayerNormalization Tanh"),
+        CASE(norm_shifted, "Relu LayerNormalization Tanh"),
+        CASE(norm_twice, "Relu LayerNormalization Tanh"),
+        CASE(norm_of_rows, "Relu ReduceMean Sub Pow ReduceMean Add Sqrt Div Tanh"),
+        CASE(norm_read_elsewhere, "Relu ReduceMean Sub Pow ReduceMean Add Sqrt Div Mul Add Mul"),
+        CASE(transposed, "Conv MatMul Conv"),
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        check_fusion(cases[i].name, cases[i].make, cases[i].steps);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fusions_keep_the_result),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
