@@ -206,7 +206,7 @@ static bool run_batch(struct ood_model *model, size_t batch, const struct bench_
     return started;
 }
 
-static int bench_all(const struct ctl_network *network, const struct bench_options *given, const size_t *batches, size_t count,
+static int bench_all(struct ctl_network *network, const struct bench_options *given, const size_t *batches, size_t count,
                      enum ood_convolution convolution)
 {
     bool all_same = true;

@@ -146,8 +146,8 @@ static void print_plan(const struct inspection *in)
     putchar('\n');
     if (in->seconds != NULL)
         printf("time          %.1f us a batch, %.1f pictures/s, %.1f GFLOP/s\n", 1e6 * total, (double)batch / total, giga_a_second(flops, total));
-    printf("memory        %.1f KiB arena a thread, %.1f KiB weights shared\n", (double)ood_model_arena_bytes(model, batch) / 1024,
-           (double)ood_model_weight_bytes(model) / 1024);
+    printf("memory        %.1f KiB arena a thread (%.1f KiB at least), %.1f KiB weights shared\n", (double)ood_model_arena_bytes(model, batch) / 1024,
+           (double)ood_model_live_bytes(model, batch) / 1024, (double)ood_model_weight_bytes(model) / 1024);
 }
 
 static void warn_of_slow_steps(const struct inspection *in)
@@ -214,7 +214,7 @@ static bool inspect(const char *path, const struct inspect_options *given, const
     if (in.model == NULL)
         goto out;
     in.batch = ood_model_most_batch(in.model);
-    if (!read_file(&in, err) || (given->profile && !profile(&in, err)))
+    if (!ctl_network_bytes(&in.network, err) || !read_file(&in, err) || (given->profile && !profile(&in, err)))
         goto out;
     done = true;
     if (given->json)

@@ -221,6 +221,7 @@ static void write_plan(struct api_writer *w, const struct inspection *in)
     api_write(w, "{");
     size_member(w, "batch", in->batch);
     size_member(w, "arena_bytes", ood_model_arena_bytes(in->model, in->batch));
+    size_member(w, "live_bytes", ood_model_live_bytes(in->model, in->batch));
     size_member(w, "weight_bytes", ood_model_weight_bytes(in->model));
     name(w, "steps");
     api_write(w, "[");

@@ -63,7 +63,28 @@ bool ctl_convolution_parse(const char *word, enum ood_convolution *out)
     return false;
 }
 
-struct ood_model *ctl_network_compile(const struct ctl_network *network, size_t batch, bool up_to, enum ood_convolution convolution,
+/* The bytes of a bare file go as its weights are read; another attempt reads it again. */
+static struct ood_model *attempt(struct ctl_network *network, struct ood_model_options *options, struct ood_error *err)
+{
+    if (!ctl_network_bytes(network, err))
+        return NULL;
+    options->spend = network->spent = network->bundle == NULL && ood_is_file(network->model_path);
+    return ood_model_new(network->onnx, options, err);
+}
+
+bool ctl_network_bytes(struct ctl_network *network, struct ood_error *err)
+{
+    if (!network->spent)
+        return true;
+    ood_bytes_free(&network->bytes);
+    network->bytes = (struct ood_bytes){ 0 };
+    if (!ood_file_read(network->model_path, OOD_MODEL_BYTES_MOST, &network->bytes, err))
+        return false;
+    network->spent = false;
+    return true;
+}
+
+struct ood_model *ctl_network_compile(struct ctl_network *network, size_t batch, bool up_to, enum ood_convolution convolution,
                                       struct ood_error *why, struct ood_error *err)
 {
     const struct ood_bundle *bundle = network->bundle;
@@ -81,18 +102,18 @@ struct ood_model *ctl_network_compile(const struct ctl_network *network, size_t 
             ood_fail(why, OOD_UNSUPPORTED, "a detector, whose declaration reads these outputs");
     }
     struct ood_error first = { 0 };
-    struct ood_model *model = ood_model_new(network->onnx, &options, &first);
+    struct ood_model *model = attempt(network, &options, &first);
     if (model == NULL && bundle == NULL) {
         options.no_taps = true;
         struct ood_error second = { 0 };
-        model = ood_model_new(network->onnx, &options, &second);
+        model = attempt(network, &options, &second);
         if (model != NULL && why != NULL)
             *why = first;
     }
     if (model == NULL && !up_to) {               /* shape arithmetic may allow just one batch */
         struct ood_error third = { 0 };
         options.only_batch = (int64_t)batch;
-        model = ood_model_new(network->onnx, &options, &third);
+        model = attempt(network, &options, &third);
     }
     if (model == NULL) {
         *err = first;

@@ -9,6 +9,7 @@ struct ctl_network {
     struct ood_bundle *bundle;               /* NULL: a bare file */
     struct ood_bytes bytes;                  /* of a bare file */
     const struct ood_bytes *onnx;            /* either's */
+    bool spent;                              /* the bare file's bytes are gone */
     const char *model_path;                  /* for messages */
     struct ood_shape input_shape;            /* rank 0: as the file says */
 };
@@ -24,9 +25,12 @@ void ctl_network_close(struct ctl_network *network);
 /* "auto", "direct", "winograd": the word of every command's --convolution. */
 bool ctl_convolution_parse(const char *word, enum ood_convolution *out);
 
+/* The file's bytes, behind a compilation: read again where they are gone. */
+bool ctl_network_bytes(struct ctl_network *network, struct ood_error *err) OOD_MUST_CHECK;
+
 /* Compiled for exactly `batch`, or, with `up_to`, for every batch up to 8, 16, … batch. Taps: the bundle's, a bare file's defaults, or, where
  * it has none, every output; *why (may be NULL) then says why. */
-struct ood_model *ctl_network_compile(const struct ctl_network *network, size_t batch, bool up_to, enum ood_convolution convolution,
+struct ood_model *ctl_network_compile(struct ctl_network *network, size_t batch, bool up_to, enum ood_convolution convolution,
                                       struct ood_error *why, struct ood_error *err) OOD_MUST_CHECK;
 
 #endif

@@ -330,6 +330,12 @@ void ood_names_free(struct ood_names *names)
     *names = (struct ood_names){ 0 };
 }
 
+bool ood_is_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 bool ood_is_folder(const char *path)
 {
     struct stat status;

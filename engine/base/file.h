@@ -29,6 +29,8 @@ struct ood_names { char **items; size_t count; };
 bool ood_folder_names(const char *path, struct ood_names *out, struct ood_error *err) OOD_MUST_CHECK;
 void ood_names_free(struct ood_names *names);
 
+/* A regular file: one that can be read again. */
+bool ood_is_file(const char *path);
 bool ood_is_folder(const char *path);
 
 #endif

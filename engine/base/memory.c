@@ -1,9 +1,12 @@
 /* Checked allocation and pools. */
 #include "base/memory.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 
@@ -22,6 +25,22 @@ void *ood_alloc(size_t count, size_t size, struct ood_error *err)
     return memory != NULL ? memory : out_of_memory(err, count, size);
 }
 
+#define LAZY ((size_t)16 << 20)              /* bytes from which pages are taken as they are written */
+
+/* Zeroes fresh memory. Pages handed back to the system read as zeros: large blocks become resident only where they are used. */
+static void *zeroed(void *memory, size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (page - (uintptr_t)memory % page) % page;
+    if (size < LAZY)
+        return memset(memory, 0, size);
+    const size_t middle = (size - before) / page * page;
+    if (madvise((char *)memory + before, middle, MADV_DONTNEED) != 0)
+        return memset(memory, 0, size);
+    memset(memory, 0, before);
+    memset((char *)memory + before + middle, 0, size - before - middle);
+    return memory;
+}
+
 void *ood_alloc_aligned(size_t count, size_t size, struct ood_error *err)
 {
     size_t bytes, rounded;
@@ -32,7 +51,7 @@ void *ood_alloc_aligned(size_t count, size_t size, struct ood_error *err)
     void *memory = aligned_alloc(64, rounded);
     if (memory == NULL)
         return out_of_memory(err, count, size);
-    return memset(memory, 0, rounded);
+    return zeroed(memory, rounded);
 }
 
 bool ood_grow(void *pointer, size_t *capacity, size_t needed, size_t size, struct ood_error *err)
@@ -95,6 +114,13 @@ char *ood_format(struct ood_error *err, const char *format, ...)
 void ood_free(void *pointer)
 {
     free(pointer);
+}
+
+void ood_forget(void *memory, size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (page - (uintptr_t)memory % page) % page;
+    if (size > before && (size - before) / page > 0)
+        (void)madvise((char *)memory + before, (size - before) / page * page, MADV_DONTNEED);
 }
 
 /* ---- pools ---- */

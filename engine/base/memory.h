@@ -25,6 +25,10 @@ char *ood_format(struct ood_error *err, const char *format, ...) OOD_MUST_CHECK 
 
 void ood_free(void *pointer);
 
+/* The contents of memory from ood_alloc are not wanted any more: whole pages of it go back to the system and read as anything until written
+ * again. The block is still to be freed. */
+void ood_forget(void *memory, size_t size);
+
 /* a * b and a + b into *out; false on overflow (no error is set: the caller knows the sentence). */
 static inline bool ood_mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 static inline bool ood_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }

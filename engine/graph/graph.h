@@ -71,6 +71,8 @@ struct ood_node {
 
 struct ood_label_text { const char *key, *text; };     /* of the file's metadata: see graph/labels.h */
 
+struct ood_spent { void *place; const struct ood_tensor *tensor; };
+
 struct ood_graph {
     struct ood_value *values;
     size_t value_count, value_capacity;
@@ -90,6 +92,8 @@ struct ood_graph {
     struct ood_pool pool;                    /* names, lists, attributes */
     struct ood_tensor **tensors;             /* every tensor the graph owns */
     size_t tensor_count, tensor_capacity;
+    struct ood_spent *spent;                 /* initialisers whose bytes in the file were given up: where they lay */
+    size_t spent_count;
 };
 
 struct ood_graph_options {
@@ -104,6 +108,9 @@ struct ood_graph_options {
     bool one_if_needed;
     /* Nodes whose shapes depend on data are put off to `later` instead of being refused: graph/stage.h. */
     bool stages;
+    /* The caller wants the file's bytes no longer: as weights are taken out of them, their memory goes back to the system. What they hold
+     * afterwards is undefined, also on failure; they are still the caller's to free. */
+    bool spend;
 };
 
 #define OOD_MODEL_BYTES_MOST ((size_t)1 << 31)
@@ -113,6 +120,8 @@ struct ood_graph_options {
  * opset: "node Conv_3 (Conv, opset 13): …". The bytes are not needed afterwards. */
 struct ood_graph *ood_graph_read(const struct ood_bytes *bytes, const struct ood_graph_options *options,
                                  struct ood_error *err) OOD_MUST_CHECK;
+/* Before the passes: what `spend` gave up is put back into the file's bytes, which may then be read again. */
+void ood_graph_restore(struct ood_graph *graph);
 void ood_graph_free(struct ood_graph *graph);                                  /* NULL is fine */
 
 /* bytes: one serialised TensorProto, as ONNX's test folders hold (input_0.pb). Freed by ood_tensor_free. */

@@ -126,15 +126,35 @@ static bool read_label_texts(struct ood_graph *graph, const Onnx__ModelProto *mo
 
 /* ---- initialisers ---- */
 
-bool ood_read_initialisers(struct ood_graph *graph, const Onnx__GraphProto *proto, struct ood_error *err)
+void ood_graph_restore(struct ood_graph *graph)
 {
+    for (size_t i = 0; i < graph->spent_count; i++)
+        memcpy(graph->spent[i].place, graph->spent[i].tensor->data, graph->spent[i].tensor->count * ood_type_size(graph->spent[i].tensor->type));
+    graph->spent_count = 0;
+}
+
+/* Do a tensor's raw data, float32, lie in the file's own memory? */
+static bool lies_in(const Onnx__TensorProto *tensor, const struct ood_bytes *file)
+{
+    return file != NULL && tensor->has_raw_data && tensor->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT &&
+           (uintptr_t)tensor->raw_data.data >= (uintptr_t)file->data && (uintptr_t)tensor->raw_data.data - (uintptr_t)file->data < file->size;
+}
+
+bool ood_read_initialisers(struct ood_graph *graph, const Onnx__GraphProto *proto, const struct ood_bytes *spend, struct ood_error *err)
+{
+    if (spend != NULL)
+        graph->spent = ood_pool_alloc(&graph->pool, proto->n_initializer, sizeof *graph->spent, err);
+    if (spend != NULL && graph->spent == NULL)
+        return false;
     if (proto->n_sparse_initializer > 0)
         return ood_fail(err, OOD_UNSUPPORTED, "the graph has sparse initialisers");
     for (size_t i = 0; i < proto->n_initializer; i++) {
         const char *name = ood_read_name(graph, proto->initializer[i]->name, "an initialiser", err);
         if (name == NULL)
             return false;
-        struct ood_tensor *tensor = ood_onnx_tensor(proto->initializer[i], err);
+        const Onnx__TensorProto *data = proto->initializer[i];
+        const bool spends = lies_in(data, spend);
+        struct ood_tensor *tensor = ood_onnx_tensor(data, spends, err);
         if (tensor == NULL)
             return ood_error_prefix(err, "initialiser \"%s\"", ood_printable(name).text);
         uint32_t value = ood_graph_add_value(graph, name, err);
@@ -144,6 +164,8 @@ bool ood_read_initialisers(struct ood_graph *graph, const Onnx__GraphProto *prot
         }
         if (!ood_graph_set_constant(graph, value, tensor, err))
             return false;
+        if (spends)
+            graph->spent[graph->spent_count++] = (struct ood_spent){ data->raw_data.data, tensor };
     }
     return true;
 }
@@ -348,10 +370,10 @@ static size_t evaluation_budget(size_t file)
 }
 
 static bool read_model(struct ood_graph *graph, const Onnx__ModelProto *model,
-                       const struct ood_graph_options *options, size_t size, struct ood_error *err)
+                       const struct ood_graph_options *options, const struct ood_bytes *file, struct ood_error *err)
 {
     struct ood_index index = { 0 };
-    bool ok = read_header(graph, model, err) && read_label_texts(graph, model, err) && ood_read_initialisers(graph, model->graph, err) &&
+    bool ok = read_header(graph, model, err) && read_label_texts(graph, model, err) && ood_read_initialisers(graph, model->graph, options->spend ? file : NULL, err) &&
               read_inputs(graph, options, model->graph, err) && read_nodes(graph, options, model->graph, &index, err) &&
               read_outputs(graph, model->graph, &index, err) && ood_graph_order(graph, err);
     ood_free(index.entries);
@@ -359,14 +381,15 @@ static bool read_model(struct ood_graph *graph, const Onnx__ModelProto *model,
         return false;
     ood_graph_count_uses(graph, NULL, 0);
     graph->staged = options->stages;
-    return ood_graph_infer(graph, evaluation_budget(size), err);
+    return ood_graph_infer(graph, evaluation_budget(file->size), err);
 }
 
-static struct ood_graph *read_once(const Onnx__ModelProto *model, const struct ood_graph_options *options, size_t size,
+static struct ood_graph *read_once(const Onnx__ModelProto *model, const struct ood_graph_options *options, const struct ood_bytes *file,
                                    struct ood_error *err)
 {
     struct ood_graph *graph = ood_new(struct ood_graph, err);
-    if (graph != NULL && !read_model(graph, model, options, size, err)) {
+    if (graph != NULL && !read_model(graph, model, options, file, err)) {
+        ood_graph_restore(graph);
         ood_graph_free(graph);
         return NULL;
     }
@@ -374,11 +397,11 @@ static struct ood_graph *read_once(const Onnx__ModelProto *model, const struct o
 }
 
 /* As asked; then, if that may help, for a batch of one, whose failure is the one told: what is wrong is not the batch. */
-static struct ood_graph *read_twice(const Onnx__ModelProto *model, const struct ood_graph_options *options, size_t size,
+static struct ood_graph *read_twice(const Onnx__ModelProto *model, const struct ood_graph_options *options, const struct ood_bytes *file,
                                     struct ood_error *err)
 {
     struct ood_error first = { 0 };
-    struct ood_graph *graph = read_once(model, options, size, &first);
+    struct ood_graph *graph = read_once(model, options, file, &first);
     if (graph != NULL)
         return graph;
     if (!options->one_if_needed || options->batch > 0 || (first.code != OOD_UNSUPPORTED && first.code != OOD_INVALID)) {
@@ -387,7 +410,7 @@ static struct ood_graph *read_twice(const Onnx__ModelProto *model, const struct 
     }
     struct ood_graph_options bound = *options;
     bound.batch = 1;
-    graph = read_once(model, &bound, size, err);
+    graph = read_once(model, &bound, file, err);
     if (graph != NULL)
         graph->fixed_batch = 1;
     return graph;
@@ -402,9 +425,9 @@ struct ood_graph *ood_graph_read(const struct ood_bytes *bytes, const struct ood
         ood_fail(err, OOD_INVALID, "not an ONNX file: it is empty");
         return NULL;
     }
-    ProtobufCMessage *message = ood_onnx_unpack(&onnx__model_proto__descriptor, bytes, &pool, err);
-    if (message != NULL)
-        graph = read_twice((const Onnx__ModelProto *)message, options, bytes->size, err);
+    const Onnx__ModelProto *model = ood_onnx_unpack_model(bytes, &pool, err);
+    if (model != NULL)
+        graph = read_twice(model, options, bytes, err);
     ood_pool_free(&pool);
     return graph;
 }

@@ -87,7 +87,7 @@ static bool read_branch(struct reader *reader, const Onnx__GraphProto *proto, co
         return ood_fail(err, OOD_LIMIT, "a branch of too many nodes");
     reader->first = (uint32_t)graph->value_count;
     branch->nodes = ood_pool_alloc(&graph->pool, nodes, sizeof *branch->nodes, err);
-    if (branch->nodes == NULL || !ood_read_initialisers(graph, proto, err))
+    if (branch->nodes == NULL || !ood_read_initialisers(graph, proto, NULL, err))
         return false;
     const uint32_t output = (uint32_t)graph->value_count;
     bool done = ood_read_output_values(graph, proto, err) && index_own(graph, reader->first, &index, err) &&

@@ -12,8 +12,12 @@
 ProtobufCMessage *ood_onnx_unpack(const ProtobufCMessageDescriptor *root, const struct ood_bytes *bytes,
                                   struct ood_pool *pool, struct ood_error *err) OOD_MUST_CHECK;
 
-/* A fresh tensor of what the message holds. The caller puts the tensor's name in front of the error. */
-struct ood_tensor *ood_onnx_tensor(const Onnx__TensorProto *proto, struct ood_error *err) OOD_MUST_CHECK;
+/* A whole model's file; large raw data of initialisers stay where they lie in `bytes`. */
+Onnx__ModelProto *ood_onnx_unpack_model(const struct ood_bytes *bytes, struct ood_pool *pool, struct ood_error *err) OOD_MUST_CHECK;
+
+/* A fresh tensor of what the message holds; spend: the memory of its raw data goes back to the system as they are copied. The caller puts the
+ * tensor's name in front of the error. */
+struct ood_tensor *ood_onnx_tensor(const Onnx__TensorProto *proto, bool spend, struct ood_error *err) OOD_MUST_CHECK;
 
 /* ONNX's data type as ours. False: not supported, said with ONNX's name for it. */
 bool ood_onnx_type(int32_t data_type, enum ood_type *out, struct ood_error *err) OOD_MUST_CHECK;
@@ -39,8 +43,9 @@ bool ood_read_node(struct ood_graph *graph, const struct ood_op *const *operator
 bool ood_read_branches(struct ood_graph *graph, const struct ood_op *const *operators, const Onnx__NodeProto *proto,
                        const struct ood_scope *scope, struct ood_node *node, struct ood_error *err) OOD_MUST_CHECK;
 
-/* Initialisers of the file's graph, or of a branch, as constant values. */
-bool ood_read_initialisers(struct ood_graph *graph, const Onnx__GraphProto *proto, struct ood_error *err) OOD_MUST_CHECK;
+/* Initialisers of the file's graph, or of a branch, as constant values; spend: the file whose bytes are given up, or NULL. */
+bool ood_read_initialisers(struct ood_graph *graph, const Onnx__GraphProto *proto, const struct ood_bytes *spend,
+                           struct ood_error *err) OOD_MUST_CHECK;
 
 /* The outputs of a graph's nodes as values without a producer, in order. */
 bool ood_read_output_values(struct ood_graph *graph, const Onnx__GraphProto *proto, struct ood_error *err) OOD_MUST_CHECK;

@@ -70,7 +70,7 @@ static bool read_tensor(struct ood_graph *graph, const Onnx__AttributeProto *pro
 {
     if (proto->t == NULL)
         return ood_fail(err, OOD_INVALID, "is said to be a tensor, but there is none");
-    struct ood_tensor *tensor = ood_onnx_tensor(proto->t, err);
+    struct ood_tensor *tensor = ood_onnx_tensor(proto->t, false, err);
     if (tensor == NULL || !ood_graph_own(graph, tensor, err))
         return false;
     out->tensor = tensor;

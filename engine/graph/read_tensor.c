@@ -80,13 +80,25 @@ static bool check_data(const Onnx__TensorProto *proto, enum ood_type type, const
                                : expect_elements(proto->n_int32_data, count, shape, "int32_data", err);
 }
 
-static void copy_data(const Onnx__TensorProto *proto, struct ood_tensor *tensor)
+#define PIECE ((size_t)4 << 20)              /* of raw data, given back once copied */
+
+static void copy_raw(const Onnx__TensorProto *proto, bool spend, unsigned char *to)
+{
+    for (size_t at = 0, size; at < proto->raw_data.len; at += size) {
+        size = proto->raw_data.len - at < PIECE ? proto->raw_data.len - at : PIECE;
+        memcpy(to + at, proto->raw_data.data + at, size);
+        if (spend)
+            ood_forget(proto->raw_data.data + at, size);
+    }
+}
+
+static void copy_data(const Onnx__TensorProto *proto, bool spend, struct ood_tensor *tensor)
 {
     if (tensor->count == 0)
         return;
     size_t bytes = tensor->count * ood_type_size(tensor->type);
     if (proto->has_raw_data && proto->raw_data.len > 0)
-        memcpy(tensor->data, proto->raw_data.data, bytes);
+        copy_raw(proto, spend, tensor->data);
     else if (tensor->type == OOD_FLOAT32)
         memcpy(tensor->data, proto->float_data, bytes);
     else if (tensor->type == OOD_INT64)
@@ -111,7 +123,7 @@ static bool check_values(const struct ood_tensor *tensor, struct ood_error *err)
     return true;
 }
 
-struct ood_tensor *ood_onnx_tensor(const Onnx__TensorProto *proto, struct ood_error *err)
+struct ood_tensor *ood_onnx_tensor(const Onnx__TensorProto *proto, bool spend, struct ood_error *err)
 {
     enum ood_type type;
     struct ood_shape shape = { 0 };
@@ -131,7 +143,7 @@ struct ood_tensor *ood_onnx_tensor(const Onnx__TensorProto *proto, struct ood_er
     struct ood_tensor *tensor = ood_tensor_new(type, &shape, err);
     if (tensor == NULL)
         return NULL;
-    copy_data(proto, tensor);
+    copy_data(proto, spend, tensor);
     if (!check_values(tensor, err)) {
         ood_tensor_free(tensor);
         return NULL;
@@ -145,7 +157,7 @@ struct ood_tensor *ood_tensor_read_onnx(const struct ood_bytes *bytes, struct oo
     struct ood_tensor *tensor = NULL;
     ProtobufCMessage *message = ood_onnx_unpack(&onnx__tensor_proto__descriptor, bytes, &pool, err);
     if (message != NULL)
-        tensor = ood_onnx_tensor((const Onnx__TensorProto *)message, err);
+        tensor = ood_onnx_tensor((const Onnx__TensorProto *)message, false, err);
     ood_pool_free(&pool);
     return tensor;
 }

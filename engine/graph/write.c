@@ -64,7 +64,7 @@ static struct named *list_tensors(const Onnx__GraphProto *graph, size_t *count, 
 
 static bool replace(Onnx__TensorProto *tensor, const struct ood_onnx_values *values, struct ood_error *err)
 {
-    struct ood_tensor *old = ood_onnx_tensor(tensor, err);            /* checks lengths, and that nothing lies outside the file */
+    struct ood_tensor *old = ood_onnx_tensor(tensor, false, err);            /* checks lengths, and that nothing lies outside the file */
     if (old == NULL)
         return false;
     size_t elements = 0;

@@ -127,8 +127,10 @@ static bool conv_lower(struct ood_builder *builder, const struct ood_node *node,
         !place_destination(builder, node, &posts, spec.source, &sum, &spec.destination, err) ||
         !whole_bias(builder, node, spec.out_channels, &spec.bias, &made, err))
         return false;
-    bool done = ood_winograd_serves(builder, &spec) ? ood_winograd_lower(builder, &spec, &posts, sum, err)
-                                                    : lower_direct(builder, &spec, &posts, sum, err);
+    const bool winograd = ood_winograd_serves(builder, &spec);
+    bool done = winograd ? ood_winograd_lower(builder, &spec, &posts, sum, err) : lower_direct(builder, &spec, &posts, sum, err);
+    if (done)
+        ood_builder_spent(builder, node->inputs[1], winograd);       /* oneDNN may ask for other layouts in other plans */
     done = done && ood_posts_sums(builder, node, &posts, 1, spec.destination, OOD_NHWC, err);
     ood_free(made);
     return done;

@@ -51,14 +51,22 @@ static void run_product(const void *state, void *const *memory)
 
 /* ---- B known at load ---- */
 
-struct packing { const struct ood_kernels *kernels; const float *b; size_t k, n, row_stride, column_stride, floats; float alpha; };
+struct packing { const struct ood_kernels *kernels; float *b; size_t k, n, row_stride, column_stride, floats; float alpha; bool spend; };
+
+#define PIECE 64                             /* columns packed before their source is given back: whole panels of every instruction set */
 
 static bool fill_packed(void *memory, const void *context, struct ood_error *err)
 {
     const struct packing *p = context;
     float *packed = memory;
     (void)err;
-    p->kernels->pack_b(packed, p->b, p->k, p->n, p->row_stride, p->column_stride);
+    for (size_t j = 0; p->spend && j < p->n; j += PIECE) {           /* columns lie one behind the other */
+        const size_t columns = p->n - j < PIECE ? p->n - j : PIECE;
+        p->kernels->pack_b(packed + p->kernels->packed_b_floats(p->k, j), p->b + j * p->k, p->k, columns, 1, p->k);
+        ood_forget(p->b + j * p->k, columns * p->k * sizeof(float));
+    }
+    if (!p->spend)
+        p->kernels->pack_b(packed, p->b, p->k, p->n, p->row_stride, p->column_stride);
     for (size_t i = 0; p->alpha != 1 && i < p->floats; i++)
         packed[i] *= p->alpha;
     return true;
@@ -76,10 +84,12 @@ static bool place_b(struct ood_builder *builder, const struct ood_node *node, bo
     if (!state->packed)
         return ood_builder_input(builder, node->inputs[1], OOD_PLAIN, b, err) &&
                ood_builder_scratch(builder, floats * sizeof(float), scratch, err);
-    const struct packing context = { state->kernels, ood_f32(constant), state->k, state->n, state->row_stride,
-                                     state->column_stride, floats, state->alpha };
+    const struct packing context = { state->kernels, ood_f32(constant), state->k, state->n, state->row_stride, state->column_stride, floats,
+                                     state->alpha, state->row_stride == 1 && ood_builder_sole(builder, node->inputs[1]) };
     *b = (struct ood_operand){ .buffer = OOD_NONE };
     b->weights = ood_builder_weights(builder, node, "packed", floats * sizeof(float), fill_packed, &context, err);
+    if (b->weights != NULL)
+        ood_builder_spent(builder, node->inputs[1], true);
     return b->weights != NULL;
 }
 

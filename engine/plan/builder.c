@@ -393,6 +393,30 @@ const void *ood_builder_weights(struct ood_builder *builder, const struct ood_no
     return memory;
 }
 
+#define LEAST_SPENT ((size_t)1 << 14)        /* elements; small ones stay */
+
+bool ood_builder_sole(const struct ood_builder *builder, uint32_t value)
+{
+    const struct ood_graph *graph = builder->model->graph;
+    const struct ood_tensor *tensor = graph->values[value].constant;
+    if (graph->later_count > 0 || tensor == NULL || !tensor->owned || tensor->type != OOD_FLOAT32 || tensor->count < LEAST_SPENT || graph->values[value].uses != 1)
+        return false;
+    for (size_t i = 0; i < graph->value_count; i++)
+        if (i != value && graph->values[i].constant == tensor)
+            return false;
+    return true;
+}
+
+void ood_builder_spent(struct ood_builder *builder, uint32_t value, bool shared)
+{
+    struct ood_tensor *tensor = builder->model->graph->values[value].constant;
+    if ((!shared && !builder->model->last_plan) || !ood_builder_sole(builder, value))
+        return;
+    ood_free(tensor->data);
+    tensor->data = NULL;
+    tensor->owned = false;
+}
+
 /* ---- steps ---- */
 
 void ood_step_clear(struct ood_step *step)

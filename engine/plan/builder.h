@@ -70,6 +70,13 @@ const void *ood_builder_weights(struct ood_builder *builder, const struct ood_no
                                 bool (*fill)(void *memory, const void *context, struct ood_error *err),
                                 const void *context, struct ood_error *err) OOD_MUST_CHECK;
 
+/* Is the node that reads this constant the only one, and is it a large one that ood_builder_spent would give back? */
+bool ood_builder_sole(const struct ood_builder *builder, uint32_t value);
+
+/* The constant `value` was read into weights that every plan of the model shares (`shared`), or that the model's last plan has: if nobody else
+ * reads it, its memory is given back now. */
+void ood_builder_spent(struct ood_builder *builder, uint32_t value, bool shared);
+
 /* ---- steps ---- */
 
 /* memory[i] is operand i's address. state is the step's own, immutable. Called by one thread a session. */

@@ -81,6 +81,7 @@ struct ood_model {
     enum ood_convolution convolution;
     size_t piece_bytes;
     unsigned passes;
+    bool last_plan;                          /* while plans are built: none follows */
     dnnl_engine_t engine;
     struct ood_plan *plans;                  /* ascending batch */
     size_t plan_count, plan_capacity;

@@ -259,14 +259,17 @@ void ood_plan_clear(struct ood_plan *plan)
 
 static bool build_plans(struct ood_model *model, const struct ood_model_options *options, struct ood_error *err)
 {
+    model->last_plan = true;
     if (model->graph->fixed_batch > 0)
         return ood_plan_build(model, (size_t)model->graph->fixed_batch, err);
     if (options->only_batch > 0)
         return ood_plan_build(model, (size_t)options->only_batch, err);
+    model->last_plan = false;
     size_t most = options->batch == 0 ? 8 : options->batch;
     for (size_t batch = options->one_plan ? most : 1; batch < most; batch += batch < EVERY_BATCH ? 1 : batch)
         if (!ood_plan_build(model, batch, err))
             return false;
+    model->last_plan = true;
     return ood_plan_build(model, most, err);
 }
 
@@ -349,6 +352,8 @@ bool ood_model_is_staged(const struct ood_model *model)
 
 static void forget(struct ood_model *model)
 {
+    if (model->graph != NULL)
+        ood_graph_restore(model->graph);
     ood_graph_free(model->graph);
     ood_free(model->outputs);
     ood_free(model->output_shapes);
@@ -361,7 +366,7 @@ static bool read_graph(struct ood_model *model, const struct ood_bytes *onnx, co
                        struct ood_error *err)
 {
     const struct ood_graph_options reading = { .operators = options->operators, .input_shape = options->input_shape, .batch = batch,
-                                               .stages = stages, .one_if_needed = options->one_if_needed };
+                                               .stages = stages, .one_if_needed = options->one_if_needed, .spend = options->spend };
     const bool taps = !options->no_taps && options->output_count == 0;
     forget(model);
     model->graph = ood_graph_read(onnx, &reading, err);
@@ -592,6 +597,20 @@ static const struct ood_plan *plan_for(const struct ood_model *model, size_t bat
 
 size_t ood_model_step_count(const struct ood_model *model, size_t batch) { return plan_for(model, batch)->step_count; }
 size_t ood_model_arena_bytes(const struct ood_model *model, size_t batch) { return plan_for(model, batch)->arena_bytes; }
+
+size_t ood_model_live_bytes(const struct ood_model *model, size_t batch)
+{
+    const struct ood_plan *plan = plan_for(model, batch);
+    size_t most = 0;
+    for (size_t step = 0; step < plan->step_count; step++) {
+        size_t alive = 0;
+        for (size_t i = 0; i < plan->buffer_count; i++)
+            if (plan->buffers[i].place.first_step <= step && plan->buffers[i].place.last_step >= step)
+                alive += plan->buffers[i].place.bytes;
+        most = alive > most ? alive : most;
+    }
+    return most;
+}
 
 struct ood_step_info ood_model_step(const struct ood_model *model, size_t batch, size_t i)
 {

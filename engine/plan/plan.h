@@ -22,6 +22,7 @@ struct ood_model_options {
     unsigned passes;                         /* 0: OOD_PASS_ALL; else the passes to run, for tests; OOD_PASS_NONE: none */
     enum ood_convolution convolution;        /* AUTO: as DIRECT */
     bool stages;                             /* take graphs whose shapes hang on data: ood_model_is_staged, ood_run_all */
+    bool spend;                              /* see ood_graph_options: the file's bytes go as weights are read */
     size_t piece_bytes;                      /* pictures go one by one until their maps are smaller; 0: 1 MiB */
 };
 #define OOD_PASS_NONE (1u << 31)
@@ -92,6 +93,8 @@ struct ood_step_info {
 size_t ood_model_step_count(const struct ood_model *model, size_t batch);
 struct ood_step_info ood_model_step(const struct ood_model *model, size_t batch, size_t i);
 size_t ood_model_arena_bytes(const struct ood_model *model, size_t batch);
+/* The most bytes of values and scratch alive at once: no arena is smaller. */
+size_t ood_model_live_bytes(const struct ood_model *model, size_t batch);
 size_t ood_model_weight_bytes(const struct ood_model *model);
 size_t ood_model_parameters(const struct ood_model *model);
 

@@ -43,6 +43,7 @@ struct ood_scorer *ood_scorer_from_bundle(struct ood_bundle *bundle, const struc
         .features = bundle->features_tap,
         .batch = options->batch != 0 ? options->batch : BATCH,
         .convolution = convolution,
+        .spend = true,
     };
     scorer->model = ood_model_new(&bundle->onnx, &model_options, err);
     if (scorer->model == NULL)
