@@ -214,7 +214,7 @@ MODEL(squeezenet10_dc_imagenet, "logits", "/fire9/Concat_output_0", "Nx512x13x13
 MODEL(keras_mobilenetv1_025_vww, "dense/BiasAdd:0", "flatten/out:0", "Nx256",
       "2 Transpose, 27 Conv, 1 AveragePool, 1 Reshape, 1 MatMul, 1 Softmax")
 MODEL(keras_mobilenetv2_035_catdog, "dense_Dense2/MatMul:0", "dense_Dense1/Relu:0", "Nx100",
-      "1 Transpose, 5 Pad, 52 Conv, 1 ReduceMean, 2 MatMul, 1 Softmax")
+      "1 Transpose, 52 Conv, 1 ReduceMean, 2 MatMul, 1 Softmax")
 MODEL(mnist_cntk_opset8, "Plus214_Output_0", "Pooling160_Output_0_reshape0", "1x256",
       "2 Conv, 2 MaxPool, 1 Reshape, 1 MatMul")
 MODEL(lmfrnet_cifar10, "logits", "/Flatten_output_0", "Nx464",
