@@ -384,16 +384,19 @@ static bool read_model(struct ood_graph *graph, const Onnx__ModelProto *model,
     return ood_graph_infer(graph, evaluation_budget(file->size), err);
 }
 
-static struct ood_graph *read_once(const Onnx__ModelProto *model, const struct ood_graph_options *options, const struct ood_bytes *file,
+/* *fixed: does the file fix the batch? Told on failure, too. */
+static struct ood_graph *read_once(const Onnx__ModelProto *model, const struct ood_graph_options *options, const struct ood_bytes *file, bool *fixed,
                                    struct ood_error *err)
 {
     struct ood_graph *graph = ood_new(struct ood_graph, err);
-    if (graph != NULL && !read_model(graph, model, options, file, err)) {
+    const bool done = graph != NULL && read_model(graph, model, options, file, err);
+    *fixed = graph != NULL && graph->fixed_batch > 0;
+    if (done)
+        return graph;
+    if (graph != NULL)
         ood_graph_restore(graph);
-        ood_graph_free(graph);
-        return NULL;
-    }
-    return graph;
+    ood_graph_free(graph);
+    return NULL;
 }
 
 /* As asked; then, if that may help, for a batch of one, whose failure is the one told: what is wrong is not the batch. */
@@ -401,16 +404,17 @@ static struct ood_graph *read_twice(const Onnx__ModelProto *model, const struct 
                                     struct ood_error *err)
 {
     struct ood_error first = { 0 };
-    struct ood_graph *graph = read_once(model, options, file, &first);
+    bool fixed;
+    struct ood_graph *graph = read_once(model, options, file, &fixed, &first);
     if (graph != NULL)
         return graph;
-    if (!options->one_if_needed || options->batch > 0 || (first.code != OOD_UNSUPPORTED && first.code != OOD_INVALID)) {
+    if (!options->one_if_needed || options->batch > 0 || fixed || (first.code != OOD_UNSUPPORTED && first.code != OOD_INVALID)) {
         *err = first;
         return NULL;
     }
     struct ood_graph_options bound = *options;
     bound.batch = 1;
-    graph = read_once(model, &bound, file, err);
+    graph = read_once(model, &bound, file, &fixed, err);
     if (graph != NULL)
         graph->fixed_batch = 1;
     return graph;

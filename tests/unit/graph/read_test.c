@@ -315,11 +315,11 @@ static void names_are_shown_safely(void **state)
     assert_string_equal(shown.text + sizeof shown.text - 4, "...");
 }
 
-/* x [N,3] → what only a batch of one allows → y; behind it an operator there is none of, where asked for. */
-static void one_picture_alone(struct onnx_writer *w, const char *behind)
+/* x [batch,3] → what only a batch of one allows → y; behind it an operator there is none of, where asked for. */
+static void one_picture_alone(struct onnx_writer *w, const char *behind, int64_t batch)
 {
     onnx_model_begin(w, 11);
-    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 3));
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(batch, 3));
     toy_begin(w, "Squeeze", "s", "x");
     onnx_ints(w, "axes", (int64_t[]){ 0 }, 1);
     toy_end(w);
@@ -331,10 +331,10 @@ static void one_picture_alone(struct onnx_writer *w, const char *behind)
 static void a_batch_of_one_if_needed(void **state)
 {
     (void)state;
-    struct onnx_writer w = { 0 }, bad = { 0 }, free_batch = { 0 };
+    struct onnx_writer w = { 0 }, bad = { 0 }, free_batch = { 0 }, fixed = { 0 };
     struct ood_error err = { 0 };
     struct ood_graph_options options = { .operators = ood_op_table };
-    one_picture_alone(&w, "Relu");
+    one_picture_alone(&w, "Relu", -1);
     check_fails(read(&w, &options, &err) != NULL, OOD_UNSUPPORTED, "is not 1");
     options.one_if_needed = true;
     struct ood_graph *graph = read(&w, &options, &err);
@@ -344,10 +344,13 @@ static void a_batch_of_one_if_needed(void **state)
     assert_int_equal(graph->values[graph->inputs[0]].shape.dims[0], 1);
     assert_int_equal(graph->values[graph->outputs[0]].shape.rank, 1);
     ood_graph_free(graph);
-    one_picture_alone(&bad, "Frobnicate");
+    one_picture_alone(&bad, "Frobnicate", -1);
     check_fails(read(&bad, &options, &err) != NULL, OOD_UNSUPPORTED, "Frobnicate");
     options.batch = 2;                                                /* asked for: nothing else is tried */
     check_fails(read(&w, &options, &err) != NULL, OOD_INVALID, "is not 1");
+    options.batch = 0;
+    one_picture_alone(&fixed, "Relu", 3);                             /* the file's: likewise */
+    check_fails(read(&fixed, &options, &err) != NULL, OOD_INVALID, "is not 1");
     options = (struct ood_graph_options){ .operators = toy_table, .one_if_needed = true };
     small_model(&free_batch);
     graph = read(&free_batch, &options, &err);
@@ -356,6 +359,7 @@ static void a_batch_of_one_if_needed(void **state)
     ood_graph_free(graph);
     onnx_free(&w);
     onnx_free(&bad);
+    onnx_free(&fixed);
     onnx_free(&free_batch);
 }
 
