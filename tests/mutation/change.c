@@ -271,12 +271,13 @@ static bool change_wire(struct change *c, Onnx__GraphProto *graph)
         return false;
     const size_t place = below(c, graph->n_node), before = below(c, 8) > 0 ? place : graph->n_node - 1;
     Onnx__NodeProto *node = graph->node[place], *other = graph->node[below(c, before + (before == 0))];      /* mostly one before */
-    if (node->n_input == 0 || other->n_output == 0)
+    if (node->n_input == 0 || other->n_output == 0 || graph->n_input == 0)
         return false;
     const size_t i = below(c, node->n_input);
     char **inputs = room(c, node->n_input, sizeof *inputs);
     memcpy(inputs, node->input, node->n_input * sizeof *inputs);
-    inputs[i] = graph->n_initializer > 0 && below(c, 3) == 0 ? graph->initializer[below(c, graph->n_initializer)]->name : other->output[0];
+    inputs[i] = graph->n_initializer > 0 && below(c, 3) == 0 ? graph->initializer[below(c, graph->n_initializer)]->name
+                : before == 0 ? graph->input[below(c, graph->n_input)]->name : other->output[0];
     if (inputs[i] == NULL)
         return false;
     snprintf(c->told, sizeof c->told, "input %zu of %.60s becomes %.60s", i, node->op_type, inputs[i]);
