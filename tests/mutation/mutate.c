@@ -236,10 +236,10 @@ static void run_case(struct mutation *m, size_t i)
     ood_bytes_free(&onnx);
 }
 
-static void run_from(struct mutation *m, size_t first)
+static void run_from(struct mutation *m, size_t first, unsigned seconds)
 {
     for (m->shared->at = first; m->shared->at < m->count; m->shared->at++) {
-        alarm(SECONDS);
+        alarm(seconds);
         run_case(m, m->shared->at);
     }
     ood_bytes_free(&m->bytes);
@@ -254,7 +254,7 @@ static void run_children(struct mutation *m)
         if (child < 0)
             die("no child process");
         if (child == 0) {
-            run_from(m, first);
+            run_from(m, first, SECONDS);
             exit(0);
         }
         int status;
@@ -316,7 +316,7 @@ int main(int argc, char **argv)
     } else if (children) {
         run_children(&m);
     } else {
-        run_from(&m, 0);
+        run_from(&m, 0, 0);
     }
     printf("%zu refused, %zu loaded, %zu ran, %zu wrong of %zu cases from %zu files\n", m.shared->outcomes[REFUSED], m.shared->outcomes[LOADED],
            m.shared->outcomes[RAN], m.shared->failed, only != SIZE_MAX ? 1 : m.count, m.file_count);
