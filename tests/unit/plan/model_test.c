@@ -245,7 +245,7 @@ static void taps_and_inspection(void **state)
     struct ood_shape features = ood_model_output_shape(model, 1);
     assert_string_equal(ood_model_output_name(model, 0), "logits");
     assert_true(features.rank == 2 && features.dims[1] == 128);
-    assert_int_equal(ood_model_parameters(model), 2242186);      /* 2,243,546 less the 1,360 scales folded into convolutions */
+    assert_int_equal(ood_model_parameters(model), 2243546);
     assert_int_equal(ood_model_most_batch(model), 8);
     assert_int_equal(ood_model_plan_batch(model, 7), 7);
     double flops = 0;
