@@ -14,8 +14,7 @@ static const struct ctl_option options[] = {
     { "only", "LIST", "of --images, only the ids in this file, one a line", CTL_TEXT, FIELD(only), 0, 0 },
     { "calibration", "SOURCE", "calibrate on these (default: half of each class of --images)", CTL_TEXT, FIELD(calibration), 0, 0 },
     { "outliers", "SOURCE", "choose beta on these held-out outliers; may be given again", CTL_TEXTS, FIELD(outliers), 0, 0 },
-    { "detector", "DETECTOR", "the network finds objects: a declaration's file or a preset (fastestdet, yolov8, ...)", CTL_TEXT, FIELD(detector), 0, 0 },
-    { "annotations", "TRUTH", "of --images: COCO's JSON or a folder of Pascal VOC's XML", CTL_TEXT, FIELD(annotations), 0, 0 },
+    FIT_DETECTOR_ROWS(FIELD),
     FIT_BUNDLE_ROWS(FIELD),
     { "seed", "N", "of the split (default: 1)", CTL_SIZE, FIELD(seed), 0, 9007199254740992.0 },
     { "threads", "T", "threads (default: the CPUs it may use); changes no result", CTL_SIZE, FIELD(threads), 1, 1024 },
@@ -35,7 +34,7 @@ static const struct { const char *option; size_t offset; } classifiers[] = {
     { "--logits", FIELD(logits) }, { "--features", FIELD(features) },
 };
 
-static int check_detector(const struct ctl_command *command, const struct fit_options *given)
+int fit_check_detector(const struct ctl_command *command, const struct fit_options *given)
 {
     if (given->detector == NULL)
         return given->annotations == NULL ? CTL_DONE : ctl_usage(command, "--annotations without --detector");
@@ -51,16 +50,17 @@ static int check_usage(const struct ctl_command *command, struct fit_options *gi
 {
     if (operands > 0)
         return ctl_usage(command, "unexpected operand");
-    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+    bool bundled = given->detector != NULL && given->model == NULL && fit_detector_is_bundle(given->detector);
+    for (size_t i = bundled ? 1 : 0; i < sizeof needed / sizeof needed[0]; i++)
         if (*(const char *const *)(const void *)((const char *)given + needed[i].offset) == NULL)
             return ctl_usage(command, "%s missing", needed[i].option);
-    int status = check_detector(command, given);
+    int status = fit_check_detector(command, given);
     return status != CTL_DONE ? status : fit_check_words(command, given, name);
 }
 
 /* ---- the run ---- */
 
-static void set_free(struct fit_set *set)
+void fit_set_free(struct fit_set *set)
 {
     ood_free(set->logits);
     ood_free(set->features);
@@ -76,9 +76,9 @@ void fit_forget(struct fit *fit)
         .convolution = fit->convolution, .model = fit->model, .classes = fit->classes, .dimension = fit->dimension, .bundle = fit->bundle,
         .only = fit->only, .tool = fit->tool, .learned = fit->learned, .training = fit->training,
     };
-    set_free(&fit->images);
-    set_free(&fit->calibration);
-    set_free(&fit->outliers);
+    fit_set_free(&fit->images);
+    fit_set_free(&fit->calibration);
+    fit_set_free(&fit->outliers);
     for (size_t i = 0; i < fit->label_count; i++)
         ood_free(fit->label_texts[i]);
     for (size_t i = 0; fit->labels != NULL && i < fit->classes; i++)
@@ -162,7 +162,7 @@ static bool settle_convolution(struct fit *fit, struct ood_error *err)
     return fit->model != NULL && measure_all(fit, err);
 }
 
-static bool fit_make_detector(struct fit *fit, const char *command, struct ood_error *err)
+bool fit_make_detector(struct fit *fit, const char *command, struct ood_error *err)
 {
     return fit_regions(fit, err) && fit_judge(fit, err) && fit_write(fit, command, err);
 }
@@ -182,8 +182,8 @@ static bool run_all(const struct ctl_command *command, struct fit *fit, struct o
     fit->convolution = detects || strcmp(fit->options.convolution, "direct") == 0 ? OOD_CONVOLUTION_DIRECT : OOD_CONVOLUTION_WINOGRAD;
     bool done = fit_check_out(fit->options.out, err) &&
                 (fit->options.only == NULL || (fit->only = ctl_keys_read(fit->options.only, err)) != NULL) &&
-                (detects ? fit_detector_input(fit, err) : fit_input(fit, err)) &&
                 ctl_command_text(command, &fit->options, &defaults, left_out, &text, err) &&
+                (detects ? fit_detector_input(fit, err) : fit_input(fit, err)) &&
                 (detects ? fit_make_detector(fit, text.text, err) : fit_make(fit, text.text, err));
     ood_free(text.text);
     if (done)

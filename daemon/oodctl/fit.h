@@ -45,6 +45,11 @@
     { "convolution", "KIND", "auto, direct or winograd (default: auto: winograd where its scores agree with direct)", CTL_TEXT, AT(convolution), 0, 0 }, \
     { "per-class", NULL, "thresholds of the predicted class", CTL_FLAG, AT(per_class), 0, 0 }
 
+#define FIT_DETECTOR_ROWS(AT) \
+    { "detector", "DETECTOR", "the network finds objects: a preset (fastestdet, yolov8, ...), a declaration's file, or a bundle, which has the network", \
+      CTL_TEXT, AT(detector), 0, 0 }, \
+    { "annotations", "TRUTH", "of --images: COCO's JSON or a folder of Pascal VOC's XML", CTL_TEXT, AT(annotations), 0, 0 }
+
 #define FIT_DEFAULTS { .distance = "nearest", .convolution = "auto", .alpha = 0.05, .seed = 1 }
 
 struct fit_options {
@@ -117,6 +122,7 @@ struct fit {
     struct ood_decoder *decoder;             /* NULL: a classifier */
     struct ood_annotations annotations;
     size_t *name_classes;                    /* [annotations.name_count]: the detector's class, SIZE_MAX none */
+    bool trains;                             /* train --detector: one picture of each pair is for the head, half of the others each to fit and calibrate */
     double ap50, best_f1;                    /* of the pictures with annotations */
     size_t picture_count, matched;           /* of --images: pictures read, detections that match an annotation */
     bool *is_background;                     /* [images.count]: overlaps no object by IoU 0.5, whatever its class */
@@ -131,6 +137,8 @@ struct fit {
 
 /* The words and ranges of what FIT_BUNDLE_ROWS read; given->name is set where it was not: *name, fresh memory. CTL_DONE, or the status. */
 int fit_check_words(const struct ctl_command *command, struct fit_options *given, char **name);
+/* What --detector goes together with. */
+int fit_check_detector(const struct ctl_command *command, const struct fit_options *given);
 /* What is at --out is replaced in the end: only a bundle, or nothing, may be there. */
 bool fit_check_out(const char *out, struct ood_error *err) OOD_MUST_CHECK;
 /* Is the option's argument the place of a file? */
@@ -167,8 +175,18 @@ struct ood_model *fit_compile(const struct fit *fit, enum ood_convolution convol
 /* The word of --detector: a preset or a file. */
 bool fit_declaration(const char *word, struct ood_declaration *out, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_detector_input(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
+/* Is the word a bundle's folder, which has the network too? */
+bool fit_detector_is_bundle(const char *word);
+/* The model, its decoder and what they decide, from fit->onnx and the declaration; in place of those there were. */
+bool fit_detector_model(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
 /* The score limit, then every detection above it: images, calibration and outliers are filled, and split. */
 bool fit_regions(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
+/* With `trains`: the score limit, then of the pictures for the head every detection of a quarter of it, into images; of those of the sources every
+ * one above it, into *foreign. */
+bool fit_training_regions(struct fit *fit, const struct ctl_texts *sources, struct fit_set *foreign, struct ood_error *err) OOD_MUST_CHECK;
+/* What became of the regions is forgotten; the counts of what could not be read stay. */
+void fit_drop_regions(struct fit *fit);
+void fit_set_free(struct fit_set *set);
 /* Are there enough detections of each side in the fit part to choose T and beta by? */
 bool fit_has_background(const struct fit *fit);
 /* judge.temperature: 1, or of 0.1 to 4 the one whose E tells them best and better than at 1. */
@@ -184,6 +202,8 @@ bool fit_regions_self_test(struct fit *fit, struct ood_error *err) OOD_MUST_CHEC
 /* From the compiled network (fit_input) to the bundle on disk. command: what made it, without this machine's paths. */
 bool fit_make(struct fit *fit, const char *command, struct ood_error *err) OOD_MUST_CHECK;
 bool fit_write(struct fit *fit, const char *command, struct ood_error *err) OOD_MUST_CHECK;
+/* The same of a detector (fit_detector_input). */
+bool fit_make_detector(struct fit *fit, const char *command, struct ood_error *err) OOD_MUST_CHECK;
 /* Back to what fit_input left: pictures, labels and numbers are gone. */
 void fit_forget(struct fit *fit);
 void fit_free(struct fit *fit);

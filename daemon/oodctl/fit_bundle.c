@@ -84,6 +84,20 @@ out:
     return done;
 }
 
+/* How well what a detector's background chose tells it from objects. */
+static bool add_chosen(const struct fit *fit, json_t *provenance)
+{
+    if (fit->temperature_auroc == 0 && fit->beta_from != OOD_BETA_BACKGROUND)
+        return true;
+    json_t *chosen = json_object();
+    bool done = json_object_set_new(provenance, "chosen", chosen) == 0;
+    if (done && fit->temperature_auroc > 0)
+        done = json_object_set_new(chosen, "temperature_auroc", json_real(fit->temperature_auroc)) == 0;
+    if (done && fit->beta_from == OOD_BETA_BACKGROUND)
+        done = json_object_set_new(chosen, "beta_auroc", json_real(fit->outlier_auroc)) == 0;
+    return done;
+}
+
 /* Compact, sorted, nothing of this machine or this moment: the same inputs give the same bytes. */
 static char *make_provenance(const struct fit *fit, const char *command, struct ood_error *err)
 {
@@ -99,8 +113,7 @@ static char *make_provenance(const struct fit *fit, const char *command, struct 
         json_decref(object);
         object = NULL;
     }
-    if (object != NULL && fit->temperature_auroc > 0 &&
-        json_object_set_new(object, "chosen", json_pack("{s:f, s:f}", "temperature_auroc", fit->temperature_auroc, "beta_auroc", fit->outlier_auroc)) != 0) {
+    if (object != NULL && !add_chosen(fit, object)) {
         json_decref(object);
         object = NULL;
     }
@@ -127,7 +140,7 @@ static const char *logits_tap(const struct fit *fit)
 static const char *features_tap(const struct fit *fit)
 {
     if (fit->decoder != NULL)
-        return fit->declaration.detector.maps[0];
+        return fit->declaration.detector.head_count > 0 ? fit->declaration.detector.head_features[0] : fit->declaration.detector.maps[0];
     return ood_model_graph(fit->model)->values[ood_model_taps(fit->model).features].name;
 }
 

@@ -102,27 +102,78 @@ static bool take_labels(struct fit *fit, struct ood_error *err)
     return fit->labels != NULL;
 }
 
+bool fit_detector_is_bundle(const char *word)
+{
+    struct ood_error ignored = { 0 };
+    struct ood_names names;
+    if (ood_declaration_preset(word) != NULL || !ood_folder_names(word, &names, &ignored))
+        return false;
+    ood_names_free(&names);
+    return true;
+}
+
+/* Network, declaration and labels of a bundle made before. */
+static bool take_bundle(struct fit *fit, struct ood_error *err)
+{
+    const char *path = fit->options.detector;
+    struct ood_bundle *bundle = ood_bundle_read(path, err);
+    if (bundle == NULL)
+        return ood_error_prefix(err, "%s", path);
+    bool done = bundle->detector != NULL || ood_fail(err, OOD_INVALID, "%s: the bundle holds no detector", path);
+    if (done) {
+        fit->onnx = bundle->onnx;
+        bundle->onnx = (struct ood_bytes){ 0 };
+        fit->declaration.detector = *bundle->detector;
+        *bundle->detector = (struct ood_detector){ 0 };
+        fit->declaration.input = bundle->input;
+        fit->options.model = path;
+    }
+    if (done && fit->options.labels == NULL) {
+        fit->labels = bundle->labels;
+        bundle->labels = NULL;
+    }
+    ood_bundle_free(bundle);
+    return done;
+}
+
+/* A preset or a file, and the network it is of. */
+static bool take_declaration(struct fit *fit, struct ood_error *err)
+{
+    const struct fit_options *options = &fit->options;
+    if (!fit_declaration(options->detector, &fit->declaration, err) || !ood_file_read(options->model, OOD_MODEL_BYTES_MOST, &fit->onnx, err))
+        return false;
+    take_size(&fit->declaration.input, &fit->onnx);
+    if (options->width > 0)
+        fit->declaration.input.width = options->width;
+    if (options->height > 0)
+        fit->declaration.input.height = options->height;
+    fit->preprocess = fit->declaration.input;
+    return resolve(fit, err) || ood_error_prefix(err, "%s", options->model);
+}
+
+bool fit_detector_model(struct fit *fit, struct ood_error *err)
+{
+    ood_model_free(fit->model);
+    ood_decoder_free(fit->decoder);
+    fit->decoder = NULL;
+    fit->model = ood_detector_model(&fit->onnx, &fit->declaration.detector, &fit->preprocess, fit->convolution, &fit->decoder, err);
+    if (fit->model == NULL)
+        return ood_error_prefix(err, "%s", fit->options.model);
+    fit->classes = fit->declaration.detector.classes;
+    fit->dimension = ood_decoder_dimension(fit->decoder);
+    return true;
+}
+
 bool fit_detector_input(struct fit *fit, struct ood_error *err)
 {
     const struct fit_options *options = &fit->options;
-    if (!fit_declaration(options->detector, &fit->declaration, err) ||
-        (options->annotations != NULL && !ctl_truths_read("fit", options->annotations, &fit->annotations, &fit->name_classes, err)) ||
-        !ood_file_read(options->model, OOD_MODEL_BYTES_MOST, &fit->onnx, err))
+    if (options->annotations != NULL && !ctl_truths_read("fit", options->annotations, &fit->annotations, &fit->name_classes, err))
+        return false;
+    if (options->model == NULL ? !take_bundle(fit, err) : !take_declaration(fit, err))
         return false;
     fit->preset = fit->declaration.detector.family;
     fit->preprocess = fit->declaration.input;
-    take_size(&fit->preprocess, &fit->onnx);
-    if (options->width > 0)
-        fit->preprocess.width = options->width;
-    if (options->height > 0)
-        fit->preprocess.height = options->height;
-    if (!resolve(fit, err))
-        return ood_error_prefix(err, "%s", options->model);
-    fit->model = ood_detector_model(&fit->onnx, &fit->declaration.detector, &fit->preprocess, fit->convolution, &fit->decoder, err);
-    if (fit->model == NULL)
-        return ood_error_prefix(err, "%s", options->model);
-    fit->classes = fit->declaration.detector.classes;
-    fit->dimension = ood_decoder_dimension(fit->decoder);
-    return take_labels(fit, err) && (options->annotations == NULL ||
-           ctl_truths_match("fit", options->annotations, &fit->annotations, fit->labels, fit->classes, false, fit->name_classes, err));
+    return fit_detector_model(fit, err) && (fit->labels != NULL || take_labels(fit, err)) &&
+           (options->annotations == NULL ||
+            ctl_truths_match("fit", options->annotations, &fit->annotations, fit->labels, fit->classes, false, fit->name_classes, err));
 }

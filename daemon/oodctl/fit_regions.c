@@ -11,6 +11,10 @@
 
 #define LIMIT_LEAST 0.01                     /* scores that AP50 and the limit are looked for among */
 #define BATCH 4
+#define TRAINING_SHARE 0.25                  /* of the limit: what a head is trained on */
+
+/* What a picture is for. TRAIN: fit->trains. */
+enum part { FIT, CALIBRATE, TRAIN };
 
 /* What a thread made of one picture. */
 struct sighting { struct ood_scene scene; struct ood_region *regions; float *logits, *features; };
@@ -22,9 +26,11 @@ struct pass {
     struct ctl_progress progress;
     double limit;
     bool vectors;                            /* or scores alone */
+    bool training;                           /* pictures for the head alone; else all but those */
     size_t position;                         /* of the picture taken next */
     struct ood_random parts, keeping;
-    bool first_fits;                         /* of the current pair of pictures */
+    bool first_fits;                         /* of the current pair of pictures; with `trains` the first is for the head */
+    bool first_held_fits;                    /* of the two others in the current four */
     struct ood_tally *all, *fitted;      /* scores alone */
     size_t seen;                             /* pictures that may be kept for the self-test, so far */
 };
@@ -107,14 +113,23 @@ static bool work(void *context, void *state, struct ctl_job *job)
 
 /* ---- the taking side ---- */
 
-/* One picture of each pair to fit, drawn; all where calibration has a source of its own. Both passes draw the same. */
-static bool fits(struct pass *pass)
+/* One picture of each pair to fit, drawn; all where calibration has a source of its own. Where a head is trained it gets that picture, and the
+ * others are shared in the same way. All passes draw the same. */
+static enum part part_of(struct pass *pass)
 {
-    if (pass->fit->options.calibration != NULL)
-        return true;
+    const struct fit *fit = pass->fit;
+    if (fit->options.calibration != NULL && !fit->trains)
+        return FIT;
+    if (fit->trains && pass->position % 4 == 0)
+        pass->first_held_fits = ood_random_next(&pass->parts) >> 63;
     if (pass->position % 2 == 0)
         pass->first_fits = ood_random_next(&pass->parts) >> 63;
-    return pass->first_fits == (pass->position % 2 == 0);
+    bool drawn = pass->first_fits == (pass->position % 2 == 0);
+    if (!fit->trains)
+        return drawn ? FIT : CALIBRATE;
+    if (drawn)
+        return TRAIN;
+    return fit->options.calibration != NULL || pass->first_held_fits == (pass->position % 4 < 2) ? FIT : CALIBRATE;
 }
 
 static struct ood_found found_of(const struct ood_region *region)
@@ -253,7 +268,7 @@ static bool take_vectors(struct pass *pass, struct ctl_picture *picture, const s
     ood_free(background);
     if (!done)
         return ood_error_prefix(err, "%s: %s", fit->options.model, picture->id);
-    if (images && to_fit && sighting->scene.count > 0)
+    if (images && to_fit && !pass->training && sighting->scene.count > 0)
         maybe_keep(pass, picture);
     return true;
 }
@@ -262,7 +277,10 @@ static bool take(void *context, struct ctl_job *job, struct ood_error *err)
 {
     struct pass *pass = context;
     for (size_t i = 0; i < job->count; i++, pass->position++) {
-        bool to_fit = fits(pass);
+        enum part part = part_of(pass);
+        bool to_fit = part != CALIBRATE;
+        if (pass->vectors && pass->set == &pass->fit->images && (part == TRAIN) != pass->training)
+            continue;
         const struct ood_error *why = &job->verdicts[i].error;
         if (why->code == OOD_OUT_OF_MEMORY || why->code == OOD_SCORE_NOT_FINITE) {
             *err = *why;
@@ -339,6 +357,40 @@ static bool gather(struct fit *fit, const char *spec, struct ctl_keys *only, con
     return done;
 }
 
+bool fit_training_regions(struct fit *fit, const struct ctl_texts *sources, struct fit_set *foreign, struct ood_error *err)
+{
+    struct pass pass = { .fit = fit, .set = &fit->images, .vectors = true, .training = true };
+    fit->fit_counts = ood_new_array(size_t, fit->classes, err);
+    fit->calibration_counts = ood_new_array(size_t, fit->classes, err);
+    if (fit->fit_counts == NULL || fit->calibration_counts == NULL || !find_limit(fit, err))
+        return false;
+    pass.limit = TRAINING_SHARE * fit->declaration.detector.limit;
+    if (!run_pass(&pass, fit->options.images, fit->only, "train: pictures", err))
+        return false;
+    for (size_t i = 0; i < sources->count; i++) {
+        size_t unused;
+        if (!gather(fit, sources->items[i], NULL, "train: outliers", foreign, &unused, err))
+            return false;
+    }
+    return true;
+}
+
+void fit_drop_regions(struct fit *fit)
+{
+    size_t unreadable = fit->images.unreadable;
+    fit_set_free(&fit->images);
+    fit->images.unreadable = unreadable;
+    ood_free(fit->image_classes);
+    ood_free(fit->is_fit);
+    ood_free(fit->is_background);
+    ood_free(fit->fit_counts);
+    ood_free(fit->calibration_counts);
+    fit->image_classes = fit->fit_counts = fit->calibration_counts = NULL;
+    fit->is_fit = fit->is_background = NULL;
+    fit->image_class_capacity = fit->is_fit_capacity = fit->is_background_capacity = 0;
+    fit->fit_total = fit->calibration_total = fit->matched = 0;
+}
+
 static bool check_counts(const struct fit *fit, struct ood_error *err)
 {
     size_t least = (size_t)ceil(1 / fit->options.alpha) - 1, for_prototypes = 0;
@@ -362,7 +414,7 @@ bool fit_regions(struct fit *fit, struct ood_error *err)
     size_t unused;
     fit->fit_counts = ood_new_array(size_t, fit->classes, err);
     fit->calibration_counts = ood_new_array(size_t, fit->classes, err);
-    if (fit->fit_counts == NULL || fit->calibration_counts == NULL || (given->annotations != NULL && !find_limit(fit, err)) ||
+    if (fit->fit_counts == NULL || fit->calibration_counts == NULL || (given->annotations != NULL && !fit->trains && !find_limit(fit, err)) ||
         !gather(fit, given->images, fit->only, "fit: pictures", &fit->images, &fit->picture_count, err))
         return false;
     if (given->calibration != NULL) {

@@ -18,6 +18,7 @@ static const struct ctl_option options[] = {
     { "holdout", "LIST", "of --images, hold these out of training, to fit and calibrate (default: a share of each class)", CTL_TEXT, AT(holdout), 0, 0 },
     { "holdout-share", "X", "that share (default: 0.1)", CTL_NUMBER, AT(holdout_share), 0.001, 0.9 },
     { "outliers", "SOURCE", "pictures it is not to know, to train with; labels are not needed; may be given again", CTL_TEXTS, AT(outliers), 0, 0 },
+    FIT_DETECTOR_ROWS(FIT_AT),
     { "validation-outliers", "SOURCE", "outliers of other classes, never trained on, to show progress and choose beta by; may be given again", CTL_TEXTS,
       AT(validation), 0, 0 },
     FIT_BUNDLE_ROWS(FIT_AT),
@@ -200,13 +201,18 @@ static int run_train(const struct ctl_command *command, int argc, char **argv)
     double start = ood_clock();
     if (!ctl_parse(command, argc, argv, &train.options, &first, &status))
         goto out;
-    if (train.options.loss == NULL)
-        train.options.loss = train.options.outliers.count > 0 ? "sde" : "ce";
-    status = argc > first ? ctl_usage(command, "unexpected operand") : train_check_words(&train);
+    bool detects = train.options.fit.detector != NULL || train.options.fit.annotations != NULL;
+    if (train.options.loss == NULL)          /* of a detector the background is among the outliers */
+        train.options.loss = detects || train.options.outliers.count > 0 ? "sde" : "ce";
+    status = argc > first ? ctl_usage(command, "unexpected operand") : detects ? train_check_detector(&train) : train_check_words(&train);
     if (status == CTL_DONE)
         status = fit_check_words(command, &train.options.fit, &name);
     if (status != CTL_DONE)
         goto out;
+    if (detects) {
+        status = train_detector(&train);
+        goto out;
+    }
     bool done = prepare(&train, &err) && train_loop(&train, &err);
     if (done && train.signal != 0) {
         status = 128 + train.signal;
@@ -228,6 +234,6 @@ out:
 }
 
 const struct ctl_command ctl_train = {
-    "train", "--model M.onnx | --arch NAME --images SOURCE [--outliers SOURCE]… --out BUNDLE",
+    "train", "--model M.onnx | --arch NAME | --detector DETECTOR --images SOURCE [--outliers SOURCE]… --out BUNDLE",
     "Trains a network and makes a bundle of it: docs/METHOD.md section 6", options, run_train,
 };

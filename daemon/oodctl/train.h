@@ -2,7 +2,7 @@
  * engine's options of them, train_read.c brings the pictures into memory, train_split.c parts them, train_same.c sees that
  * what is held out is, train_start.c makes the run (the
  * first prototypes, margins, a checkpoint to go on from), train_loop.c takes its steps, train_watch.c evaluates and tells, train_end.c
- * makes the bundle, through the code of `fit`. */
+ * makes the bundle, through the code of `fit`. A detector's head is trained by train_detector.c alone. */
 #ifndef OODCTL_TRAIN_H
 #define OODCTL_TRAIN_H
 
@@ -75,6 +75,11 @@ struct train {
 
 /* ---- train_words.c ---- */
 
+/* Rate, schedule and optimiser; `usual`: the rate that is not given. */
+int train_check_rates(struct train *train, double usual);
+/* The words of the losses, and --own-margins, of which `usual` are those not given. */
+int train_check_loss(struct train *train, const double usual[2], bool outliers);
+
 /* What does not depend on the network: usage errors. Sets training_options but for what the classes decide. */
 int train_check_words(struct train *train);
 /* The losses, for so many classes. */
@@ -131,6 +136,12 @@ void train_say_evaluation(const struct train *train, const struct ood_validation
 void train_defaults(struct train_options *options);
 
 bool train_end(struct train *train, double seconds, struct ood_error *err) OOD_MUST_CHECK;
+
+/* ---- train_detector.c ---- */
+
+int train_check_detector(struct train *train);
+/* All of it; the exit status. */
+int train_detector(struct train *train);
 
 static inline size_t train_threads(const struct train *train) { return fit_threads(&train->fit); }
 

@@ -173,12 +173,12 @@ static int check_batch(struct train *train)
     return CTL_DONE;
 }
 
-static int check_rates(struct train *train)
+int train_check_rates(struct train *train, double usual)
 {
     const struct train_options *o = &train->options;
     struct ood_training_options *t = &train->training_options;
     struct ood_error err = { 0 };
-    double rate = !isnan(o->rate) ? o->rate : o->arch != NULL ? 0.1 : 0.001;       /* METHOD: from scratch; fine-tuning */
+    double rate = !isnan(o->rate) ? o->rate : usual;
     if (!ood_schedule_named(o->schedule, rate, &t->schedule, &err))
         return ctl_usage(train->command, "--%s", err.message);
     set_if_given(o->warmup, &t->schedule.warmup);
@@ -193,32 +193,37 @@ static int check_rates(struct train *train)
     return CTL_DONE;
 }
 
-int train_check_words(struct train *train)
+int train_check_loss(struct train *train, const double usual[2], bool outliers)
 {
     const struct train_options *o = &train->options;
     struct ood_error err = { 0 };
     double quantiles[2];
-    int status = check_sources(train);
-    if (status == CTL_DONE)
-        status = check_batch(train);
-    if (status == CTL_DONE)
-        status = check_rates(train);
-    if (status != CTL_DONE)
-        return status;
     if (!train_loss(train, 10, &err))        /* the words and numbers; the classes are not known yet */
         return ctl_usage(train->command, "%s", err.message);
     struct ood_loss *loss = ood_loss_new(2, 1, 1, &train->training_options.loss, &err);
     if (loss == NULL)
         return err.code == OOD_INVALID ? ctl_usage(train->command, "%s", err.message) : ctl_fail(&err);
     ood_loss_free(loss);
-    train->own_in = train->own_out = NAN;
-    if (o->own_margins != NULL) {
-        if (!ctl_numbers(o->own_margins, 2, 2, quantiles, NULL) || !(quantiles[0] >= 0 && quantiles[0] <= 1 && quantiles[1] >= 0 && quantiles[1] <= 1))
-            return ctl_usage(train->command, "--own-margins %s: expected two quantiles, IN,OUT, from 0 to 1", o->own_margins);
-        if (o->outliers.count == 0)
-            return ctl_usage(train->command, "--own-margins needs --outliers");
-        train->own_in = quantiles[0];
-        train->own_out = quantiles[1];
-    }
+    train->own_in = usual[0];
+    train->own_out = usual[1];
+    if (o->own_margins == NULL)
+        return CTL_DONE;
+    if (!ctl_numbers(o->own_margins, 2, 2, quantiles, NULL) || !(quantiles[0] >= 0 && quantiles[0] <= 1 && quantiles[1] >= 0 && quantiles[1] <= 1))
+        return ctl_usage(train->command, "--own-margins %s: expected two quantiles, IN,OUT, from 0 to 1", o->own_margins);
+    if (!outliers)
+        return ctl_usage(train->command, "--own-margins needs --outliers");
+    train->own_in = quantiles[0];
+    train->own_out = quantiles[1];
     return CTL_DONE;
+}
+
+int train_check_words(struct train *train)
+{
+    static const double none[2] = { NAN, NAN };
+    int status = check_sources(train);
+    if (status == CTL_DONE)
+        status = check_batch(train);
+    if (status == CTL_DONE)
+        status = train_check_rates(train, train->options.arch != NULL ? 0.1 : 0.001);       /* METHOD: from scratch; fine-tuning */
+    return status != CTL_DONE ? status : train_check_loss(train, none, train->options.outliers.count > 0);
 }

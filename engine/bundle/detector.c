@@ -123,20 +123,43 @@ static bool parse_box(const struct bundle_fields *fields, struct ood_box_form *o
 
 /* ---- the rest ---- */
 
-static bool parse_maps(const struct bundle_fields *fields, struct ood_detector *out, struct ood_error *err)
+/* *count of `texts`: up to OOD_DETECTOR_MAPS names. */
+static bool parse_names(const struct bundle_fields *fields, const char *key, char *texts[OOD_DETECTOR_MAPS], size_t *count, struct ood_error *err)
 {
-    const json_t *maps = json_object_get(fields->object, "maps");
-    size_t count = json_array_size(maps);
-    if (!json_is_array(maps) || count > OOD_DETECTOR_MAPS)
-        return bundle_field_fail(fields, "maps", "an array of up to 4 tensors", err);
-    for (size_t i = 0; i < count; i++) {
-        if (!bundle_text_is_plain(json_array_get(maps, i)))
-            return bundle_field_fail(fields, "maps", "names of tensors", err);
-        if ((out->maps[i] = ood_strdup(json_string_value(json_array_get(maps, i)), err)) == NULL)
+    const json_t *names = json_object_get(fields->object, key);
+    size_t n = json_array_size(names);
+    if (!json_is_array(names) || n > OOD_DETECTOR_MAPS)
+        return bundle_field_fail(fields, key, "an array of up to 4 tensors", err);
+    for (size_t i = 0; i < n; i++) {
+        if (!bundle_text_is_plain(json_array_get(names, i)))
+            return bundle_field_fail(fields, key, "names of tensors", err);
+        if ((texts[i] = ood_strdup(json_string_value(json_array_get(names, i)), err)) == NULL)
             return false;
     }
-    out->map_count = count;
+    *count = n;
     return true;
+}
+
+static bool parse_maps(const struct bundle_fields *fields, struct ood_detector *out, struct ood_error *err)
+{
+    return parse_names(fields, "maps", out->maps, &out->map_count, err);
+}
+
+/* A trained head; most have none. */
+static bool parse_head(const struct bundle_fields *fields, struct ood_detector *out, struct ood_error *err)
+{
+    static const char *const known[] = { "features", "logits", NULL };
+    const json_t *head = json_object_get(fields->object, "head");
+    struct bundle_fields inner;
+    size_t logits;
+    if (head == NULL)
+        return true;
+    if (!json_is_object(head))
+        return bundle_field_fail(fields, "head", "an object", err);
+    if (!bundle_fields_of(&inner, head, "detector.head", known, err) || !parse_names(&inner, "features", out->head_features, &out->head_count, err) ||
+        !parse_names(&inner, "logits", out->head_logits, &logits, err))
+        return false;
+    return (out->head_count > 0 && logits == out->head_count) || bundle_field_fail(&inner, "logits", "as many tensors as features, at least 1", err);
 }
 
 static const char *energy_word(const struct ood_detector *detector)
@@ -167,11 +190,11 @@ bool bundle_parse_detector(const json_t *root, struct ood_detector *out, struct 
 {
     static const char *const known[] = { "family", "classes", "levels", "box", "objectness_activation", "class_activation", "class_head",
                                          "background", "objectness_power", "class_power", "limit", "limit_from", "suppression", "iou",
-                                         "most", "maps", "energy", NULL };
+                                         "most", "maps", "energy", "head", NULL };
     struct bundle_fields fields;
     return bundle_fields_open(&fields, root, "detector", known, err) && take_text(&fields, "family", &out->family, err) &&
            bundle_field_size(&fields, "classes", 0, 100000, &out->classes, err) && parse_levels(&fields, out, err) &&
-           parse_box(&fields, &out->box, err) && parse_words(&fields, out, err) &&
+           parse_box(&fields, &out->box, err) && parse_head(&fields, out, err) && parse_words(&fields, out, err) &&
            bundle_field_number(&fields, "objectness_power", 0, 16, &out->objectness_power, err) &&
            bundle_field_number(&fields, "class_power", 0, 16, &out->class_power, err) &&
            bundle_field_number(&fields, "limit", 1e-6, 1, &out->limit, err) && bundle_field_number(&fields, "iou", 0, 1, &out->iou, err) &&
@@ -219,15 +242,25 @@ static json_t *level_json(const struct ood_level *level)
     return made;
 }
 
+static json_t *names_json(char *const *names, size_t count)
+{
+    json_t *array = json_array();
+    bool done = array != NULL;
+    for (size_t i = 0; done && i < count; i++)
+        done = json_array_append_new(array, json_string(names[i])) == 0;
+    if (done)
+        return array;
+    json_decref(array);
+    return NULL;
+}
+
 json_t *bundle_detector_json(const struct ood_detector *detector)
 {
     const struct ood_box_form *box = &detector->box;
-    json_t *levels = json_array(), *maps = json_array();
+    json_t *levels = json_array(), *maps = names_json(detector->maps, detector->map_count);
     bool done = levels != NULL && maps != NULL;
     for (size_t i = 0; done && i < detector->level_count; i++)
         done = json_array_append_new(levels, level_json(&detector->levels[i])) == 0;
-    for (size_t i = 0; done && i < detector->map_count; i++)
-        done = json_array_append_new(maps, json_string(detector->maps[i])) == 0;
     if (!done) {
         json_decref(levels);
         json_decref(maps);
@@ -236,7 +269,7 @@ json_t *bundle_detector_json(const struct ood_detector *detector)
     json_t *form = json_pack("{s:s, s:b, s:I, s:f, s:f, s:o, s:o}", "coding", ood_box_coding_name(box->coding), "rows_first",
                              (int)box->rows_first, "bins", (json_int_t)box->bins, "cell", box->cell, "cell_pixels", box->cell_pixels,
                              "center", part_json(&box->center), "size", part_json(&box->size));
-    return json_pack("{s:s, s:I, s:o, s:o, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:s, s:s, s:f, s:I, s:o, s:s}", "family",
+    json_t *whole = json_pack("{s:s, s:I, s:o, s:o, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:s, s:s, s:f, s:I, s:o, s:s}", "family",
                      detector->family, "classes", (json_int_t)detector->classes, "levels", levels, "box", form,
                      "objectness_activation", ood_activation_name(detector->objectness_activation), "class_activation",
                      ood_activation_name(detector->class_activation), "class_head", detector->class_softmax ? "softmax" : "sigmoid",
@@ -245,4 +278,12 @@ json_t *bundle_detector_json(const struct ood_detector *detector)
                      detector->limit_validated ? "validation" : "declared", "suppression",
                      ood_suppression_name(detector->suppression), "iou", detector->iou, "most", (json_int_t)detector->most, "maps",
                      maps, "energy", energy_word(detector));
+    if (whole == NULL || detector->head_count == 0)
+        return whole;
+    json_t *head = json_pack("{s:o, s:o}", "features", names_json(detector->head_features, detector->head_count), "logits",
+                             names_json(detector->head_logits, detector->head_count));
+    if (json_object_set_new(whole, "head", head) == 0)
+        return whole;
+    json_decref(whole);
+    return NULL;
 }

@@ -152,7 +152,7 @@ static bool parse_detector(const json_t *model, struct ood_bundle *bundle, struc
     const struct { const char *name, *found, *expected; } taps[] = {
         { "logits", bundle->logits_tap, detector->levels[0].logits.tensor != NULL ? detector->levels[0].logits.tensor
                                                                                    : detector->levels[0].classes.tensor },
-        { "features", bundle->features_tap, detector->maps[0] },
+        { "features", bundle->features_tap, detector->head_count > 0 ? detector->head_features[0] : detector->maps[0] },
     };
     for (size_t i = 0; i < 2; i++)
         if (strcmp(taps[i].found, taps[i].expected) != 0)

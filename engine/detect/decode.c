@@ -263,16 +263,44 @@ void ood_decoder_logits(const struct ood_decoder *decoder, const float *const *t
     }
 }
 
+static void pool(const struct ood_decoder *decoder, const struct detect_map *map, const float *const *tensors, const double box[4], double *scratch,
+                 float *means)
+{
+    struct ood_roi_map roi = {
+        .values = tensors[map->tensor], .channels = map->channels, .height = map->height, .width = map->width,
+        .scale_x = (double)map->width / decoder->input_width, .scale_y = (double)map->height / decoder->input_height,
+    };
+    ood_roi_mean(&roi, box, scratch, means);
+}
+
+/* The maps' means are added to sum. */
+static void add_pooled(const struct ood_decoder *decoder, const struct detect_map *maps, const float *const *tensors, const double box[4],
+                       double *scratch, float *sum)
+{
+    float *part = (float *)(void *)(scratch + decoder->part);
+    for (size_t i = 0; i < decoder->map_count; i++) {
+        pool(decoder, &maps[i], tensors, box, scratch, part);
+        for (size_t c = 0; c < maps[i].channels; c++)
+            sum[c] += part[c];
+    }
+}
+
+void ood_decoder_add_head(const struct ood_decoder *decoder, const float *const *tensors, const double box[4], double *scratch, float *logits)
+{
+    if (decoder->detector.head_count > 0)
+        add_pooled(decoder, decoder->logits, tensors, box, scratch, logits);
+}
+
 void ood_decoder_features(const struct ood_decoder *decoder, const float *const *tensors, const double box[4], double *scratch,
                           float *features)
 {
-    for (size_t i = 0; i < decoder->detector.map_count; i++) {
-        const struct detect_map *map = &decoder->maps[i];
-        struct ood_roi_map roi = {
-            .values = tensors[map->tensor], .channels = map->channels, .height = map->height, .width = map->width,
-            .scale_x = (double)map->width / decoder->input_width, .scale_y = (double)map->height / decoder->input_height,
-        };
-        ood_roi_mean(&roi, box, scratch, features);
-        features += map->channels;
+    if (decoder->detector.head_count > 0) {
+        memset(features, 0, decoder->dimension * sizeof *features);
+        add_pooled(decoder, decoder->maps, tensors, box, scratch, features);
+        return;
+    }
+    for (size_t i = 0; i < decoder->map_count; i++) {
+        pool(decoder, &decoder->maps[i], tensors, box, scratch, features);
+        features += decoder->maps[i].channels;
     }
 }

@@ -139,20 +139,49 @@ static bool bind_grid(struct ood_decoder *decoder, const struct binding *binding
     return true;
 }
 
-static bool bind_map(struct ood_decoder *decoder, const struct binding *binding, size_t i, struct ood_error *err)
+static bool bind_map(struct ood_decoder *decoder, const struct binding *binding, const char *member, size_t i, const char *name, struct detect_map *map,
+                     struct ood_error *err)
 {
-    size_t tensor = tensor_of(binding, decoder->detector.maps[i]), elements;
+    size_t tensor = tensor_of(binding, name), elements;
     const struct ood_shape *shape = &binding->shapes[tensor];
     char text[OOD_SHAPE_TEXT];
     if (shape->rank != 4 || shape->dims[0] != 1 || !ood_shape_count(shape, &elements) || elements == 0 || shape->dims[1] > 65536 ||
         shape->dims[2] > 8192 || shape->dims[3] > 8192)
-        return ood_fail(err, OOD_INVALID, "maps[%zu]: tensor %s of shape %s, expected 1xCxHxW with C up to 65536", i,
+        return ood_fail(err, OOD_INVALID, "%s[%zu]: tensor %s of shape %s, expected 1xCxHxW with C up to 65536", member, i,
                         binding->names[tensor], ood_shape_print(shape, text));
-    struct detect_map *map = &decoder->maps[i];
     *map = (struct detect_map){ tensor, (size_t)shape->dims[1], (size_t)shape->dims[2], (size_t)shape->dims[3] };
-    decoder->dimension += map->channels;
     if (map->height + map->width > decoder->scratch)
         decoder->scratch = map->height + map->width;
+    return true;
+}
+
+static bool bind_maps(struct ood_decoder *decoder, const struct binding *binding, struct ood_error *err)
+{
+    decoder->map_count = decoder->detector.map_count;
+    for (size_t i = 0; i < decoder->map_count; i++) {
+        if (!bind_map(decoder, binding, "maps", i, decoder->detector.maps[i], &decoder->maps[i], err))
+            return false;
+        decoder->dimension += decoder->maps[i].channels;
+    }
+    return true;
+}
+
+/* All maps of a kind have the same channels, for they are summed. */
+static bool bind_head(struct ood_decoder *decoder, const struct binding *binding, struct ood_error *err)
+{
+    const struct ood_detector *detector = &decoder->detector;
+    decoder->map_count = detector->head_count;
+    for (size_t i = 0; i < detector->head_count; i++) {
+        if (!bind_map(decoder, binding, "head.features", i, detector->head_features[i], &decoder->maps[i], err) ||
+            !bind_map(decoder, binding, "head.logits", i, detector->head_logits[i], &decoder->logits[i], err))
+            return false;
+        if (decoder->maps[i].channels != decoder->maps[0].channels || decoder->logits[i].channels != detector->classes)
+            return ood_fail(err, OOD_INVALID, "head: map %zu has %zu features and %zu logits, expected %zu and %zu", i, decoder->maps[i].channels,
+                            decoder->logits[i].channels, decoder->maps[0].channels, detector->classes);
+    }
+    decoder->dimension = decoder->maps[0].channels;
+    decoder->part = decoder->scratch;        /* behind what a map's pooling needs: a map's own means */
+    decoder->scratch += (decoder->dimension > detector->classes ? decoder->dimension : detector->classes) / 2 + 1;
     return true;
 }
 
@@ -175,10 +204,8 @@ struct ood_decoder *ood_decoder_new(const struct ood_detector *detector, size_t 
     for (size_t i = 0; i < detector->level_count; i++)
         if (!bind_grid(decoder, &binding, i, err))
             goto fail;
-    for (size_t i = 0; i < detector->map_count; i++)
-        if (!bind_map(decoder, &binding, i, err))
-            goto fail;
-    return decoder;
+    if (detector->head_count > 0 ? bind_head(decoder, &binding, err) : bind_maps(decoder, &binding, err))
+        return decoder;
 fail:
     ood_decoder_free(decoder);
     return NULL;
@@ -196,3 +223,9 @@ const struct ood_detector *ood_decoder_detector(const struct ood_decoder *decode
 size_t ood_decoder_candidates(const struct ood_decoder *decoder) { return decoder->candidates; }
 size_t ood_decoder_dimension(const struct ood_decoder *decoder) { return decoder->dimension; }
 size_t ood_decoder_scratch(const struct ood_decoder *decoder) { return decoder->scratch; }
+
+struct ood_shape ood_decoder_map(const struct ood_decoder *decoder, size_t i)
+{
+    const struct detect_map *map = &decoder->maps[i];
+    return ood_shape_of(4, (int64_t)1, (int64_t)map->channels, (int64_t)map->height, (int64_t)map->width);
+}

@@ -11,7 +11,7 @@
 #define OOD_DETECTOR_ANCHORS 32              /* of one level */
 #define OOD_DETECTOR_MAPS 4
 #define OOD_DETECTOR_BINS 64
-#define OOD_DETECTOR_TENSORS (OOD_DETECTOR_LEVELS * 5 + OOD_DETECTOR_MAPS)
+#define OOD_DETECTOR_TENSORS (OOD_DETECTOR_LEVELS * 5 + 3 * OOD_DETECTOR_MAPS)
 #define OOD_DETECTOR_FOUND 4096              /* rows that are read of a network that suppresses by itself */
 #define OOD_DETECTOR_CANDIDATES 1000000
 #define OOD_DETECTOR_MOST 10000              /* detections of one picture */
@@ -92,6 +92,10 @@ struct ood_detector {
     size_t most;                             /* detections kept, the best first */
     size_t map_count;                        /* region features: maps [1, C, H, W], joined */
     char *maps[OOD_DETECTOR_MAPS];
+    /* A trained region head (train/region_head.h), whose nodes are in the network's file: maps [1, D, H, W] of h in place of those above and
+     * [1, K, H, W] of what is added to the logits, each pooled as `maps` are and summed. 0: there is none. */
+    size_t head_count;
+    char *head_features[OOD_DETECTOR_MAPS], *head_logits[OOD_DETECTOR_MAPS];
 };
 
 /* A zeroed declaration with the members that have usual values set: powers 1, IoU 0.45, limit 0.25, most 300, activations none,
@@ -103,7 +107,7 @@ bool ood_detector_copy(const struct ood_detector *from, struct ood_detector *to,
 /* What can be told without the tensors: ranges, counts, members that contradict each other. OOD_INVALID names the member. */
 bool ood_detector_check(const struct ood_detector *detector, struct ood_error *err) OOD_MUST_CHECK;
 
-/* E as METHOD section 7 has it for this head. */
+/* E as METHOD section 7 has it for this head; a trained one is a softmax. */
 enum ood_energy_form ood_detector_energy(const struct ood_detector *detector);
 
 /* Each tensor it reads, once: the order in which ood_decoder_new and ood_decode want them. Pointers into the detector.
@@ -156,7 +160,9 @@ void ood_decoder_free(struct ood_decoder *decoder);          /* NULL is fine */
 
 const struct ood_detector *ood_decoder_detector(const struct ood_decoder *decoder);
 size_t ood_decoder_candidates(const struct ood_decoder *decoder);    /* all there can be */
-size_t ood_decoder_dimension(const struct ood_decoder *decoder);     /* D: channels of the maps together */
+size_t ood_decoder_dimension(const struct ood_decoder *decoder);     /* D: channels of the maps together; of a trained head's, of each */
+/* Map i of those the features are of: [1, channels, height, width]. */
+struct ood_shape ood_decoder_map(const struct ood_decoder *decoder, size_t i);
 size_t ood_decoder_scratch(const struct ood_decoder *decoder);       /* doubles that ood_decoder_features needs */
 
 /* Candidates whose score is `limit` or more, into out[ood_decoder_candidates], by index. tensors[n]: float32, row major.
@@ -168,11 +174,12 @@ bool ood_decode(const struct ood_decoder *decoder, const float *const *tensors, 
 /* One candidate, whatever its score (for a caller's box). False: its score or box is not finite. */
 bool ood_decode_one(const struct ood_decoder *decoder, const float *const *tensors, size_t index, struct ood_candidate *out);
 
-/* f of METHOD section 7: a candidate's logits[K] without background. */
+/* f of METHOD section 7: a candidate's logits[K] without background. With a trained head what it adds at the box, by the next call. */
 void ood_decoder_logits(const struct ood_decoder *decoder, const float *const *tensors, size_t index, float *logits);
+void ood_decoder_add_head(const struct ood_decoder *decoder, const float *const *tensors, const double box[4], double *scratch, float *logits);
 
-/* h of METHOD section 7: the mean over 7×7 bins of RoIAlign over the maps, one behind the other: features[D]. The box is in
- * pixels of the network's input and finite. */
+/* h of METHOD section 7: the mean over 7×7 bins of RoIAlign over the maps, one behind the other (a trained head's: their sum): features[D].
+ * The box is in pixels of the network's input and finite. */
 void ood_decoder_features(const struct ood_decoder *decoder, const float *const *tensors, const double box[4], double *scratch,
                           float *features);
 

@@ -20,7 +20,9 @@ struct ood_decoder {
     double input_width, input_height;
     size_t candidates, dimension, scratch;
     struct detect_grid grids[OOD_DETECTOR_LEVELS];
-    struct detect_map maps[OOD_DETECTOR_MAPS];
+    size_t map_count;                        /* of the detector's, or of its head's */
+    struct detect_map maps[OOD_DETECTOR_MAPS], logits[OOD_DETECTOR_MAPS];      /* logits: of a head */
+    size_t part;                             /* where in the scratch a map's own means are, of a head: floats */
 };
 
 #endif

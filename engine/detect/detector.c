@@ -58,8 +58,11 @@ static void each_text(struct ood_detector *detector, void (*visit)(char **text, 
         visit(&level->logits.tensor, state);
         visit(&level->labels.tensor, state);
     }
-    for (size_t i = 0; i < OOD_DETECTOR_MAPS; i++)
+    for (size_t i = 0; i < OOD_DETECTOR_MAPS; i++) {
         visit(&detector->maps[i], state);
+        visit(&detector->head_features[i], state);
+        visit(&detector->head_logits[i], state);
+    }
 }
 
 static void drop_text(char **text, void *state)
@@ -202,6 +205,11 @@ bool ood_detector_check(const struct ood_detector *detector, struct ood_error *e
     for (size_t i = 0; i < detector->map_count; i++)
         if (detector->maps[i] == NULL)
             return ood_fail(err, OOD_INVALID, "maps[%zu]: no tensor", i);
+    if (detector->head_count > OOD_DETECTOR_MAPS)
+        return ood_fail(err, OOD_INVALID, "head: found %zu maps, expected at most %d", detector->head_count, OOD_DETECTOR_MAPS);
+    for (size_t i = 0; i < detector->head_count; i++)
+        if (detector->head_features[i] == NULL || detector->head_logits[i] == NULL)
+            return ood_fail(err, OOD_INVALID, "head: map %zu: no tensor", i);
     if (detector->most < 1 || detector->most > OOD_DETECTOR_MOST)
         return ood_fail(err, OOD_INVALID, "most: found %zu, expected 1 to %d", detector->most, OOD_DETECTOR_MOST);
     if (!in_range("objectness_power", detector->objectness_power, 0, 16, err) ||
@@ -216,7 +224,7 @@ bool ood_detector_check(const struct ood_detector *detector, struct ood_error *e
 
 enum ood_energy_form ood_detector_energy(const struct ood_detector *detector)
 {
-    return detector->class_softmax ? OOD_ENERGY_SOFTMAX : OOD_ENERGY_JOINT;
+    return detector->class_softmax || detector->head_count > 0 ? OOD_ENERGY_SOFTMAX : OOD_ENERGY_JOINT;
 }
 
 static size_t add_tensor(const char *names[OOD_DETECTOR_TENSORS], size_t count, const char *tensor)
@@ -249,7 +257,11 @@ size_t ood_detector_tensors(const struct ood_detector *detector, const char *nam
         count = add_tensor(names, count, level->logits.tensor);
         count = add_tensor(names, count, level->labels.tensor);
     }
-    for (size_t i = 0; i < detector->map_count; i++)
+    for (size_t i = 0; i < detector->map_count && detector->head_count == 0; i++)
         count = add_tensor(names, count, detector->maps[i]);
+    for (size_t i = 0; i < detector->head_count; i++) {
+        count = add_tensor(names, count, detector->head_features[i]);
+        count = add_tensor(names, count, detector->head_logits[i]);
+    }
     return count;
 }

@@ -14,6 +14,13 @@ struct ood_onnx_values { const char *name; const float *data; size_t count; };
 bool ood_onnx_replace(const struct ood_bytes *onnx, const struct ood_onnx_values *values, size_t count, struct ood_bytes *out,
                       struct ood_error *err) OOD_MUST_CHECK;
 
+/* The file with another's initialisers, nodes and outputs behind its own; everything of the first stays, of the second nothing else counts. A
+ * name that `more` makes and that is in the file already: OOD_INVALID. *out: fresh bytes. */
+bool ood_onnx_append(const struct ood_bytes *onnx, const struct ood_bytes *more, struct ood_bytes *out, struct ood_error *err) OOD_MUST_CHECK;
+
+/* Is there a tensor or node in the file whose name begins so? */
+bool ood_onnx_has_prefix(const struct ood_bytes *onnx, const char *prefix, bool *has, struct ood_error *err) OOD_MUST_CHECK;
+
 /* The file with the size `asked` in place of its first input's (the batch, a dimension of 0 or less, stays as it is): for a network
  * that works at more sizes than the one it was written for. Ranks that differ: OOD_INVALID. */
 bool ood_onnx_resize_input(const struct ood_bytes *onnx, const struct ood_shape *asked, struct ood_bytes *out,

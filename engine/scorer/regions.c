@@ -271,6 +271,7 @@ void ood_regions_vectors(struct ood_regions *regions, const struct ood_region *r
     double box[4];
     to_input(&regions->placement, region->box, box);
     ood_decoder_logits(regions->decoder, regions->tensors, region->candidate, logits);
+    ood_decoder_add_head(regions->decoder, regions->tensors, box, regions->scratch, logits);
     ood_decoder_features(regions->decoder, regions->tensors, box, regions->scratch, features);
 }
 

@@ -119,6 +119,37 @@ static void a_bundle_comes_back(void **state)
     small_remove(folder);
 }
 
+/* A trained head: E is a softmax's, and the features are its own. */
+static void a_head_comes_back(void **state)
+{
+    (void)state;
+    struct ood_error err = { 0 };
+    char folder[64];
+    small_folder(folder);
+    struct ood_bundle *bundle = small_detector();
+    bundle->detector->head_features[0] = SMALL_TEXT("f");
+    bundle->detector->head_logits[0] = SMALL_TEXT("g");
+    bundle->detector->head_count = 1;
+    check_fails(ood_bundle_write(bundle, folder, &err), OOD_INVALID, "taps.features: found \"m\", expected \"f\"");
+    bundle->features_tap[0] = 'f';
+    check_ok(ood_bundle_write(bundle, folder, &err));
+    struct ood_bundle *read = ood_bundle_read(folder, &err);
+    if (read == NULL)
+        fail_msg("%s", err.message);
+    assert_int_equal(read->detector->head_count, 1);
+    assert_string_equal(read->detector->head_logits[0], "g");
+    assert_int_equal(read->judge.energy_form, OOD_ENERGY_SOFTMAX);
+    const char *names[OOD_DETECTOR_TENSORS];
+    size_t count = ood_detector_tensors(read->detector, names);
+    assert_string_equal(names[count - 2], "f");
+    assert_string_equal(names[count - 1], "g");
+    for (size_t i = 0; i < count; i++)
+        assert_true(strcmp(names[i], "m") != 0);
+    ood_bundle_free(read);
+    ood_bundle_free(bundle);
+    small_remove(folder);
+}
+
 static void each_member(void **state)
 {
     (void)state;
@@ -137,6 +168,11 @@ static void each_member(void **state)
         { "\"coding\":\"center_size\"", "\"coding\":\"polar\"", "detector.box.coding: found \"polar\"" },
         { "\"activation\":\"exp\"", "\"activation\":\"gelu\"", "detector.box.size.activation: found \"gelu\"" },
         { "\"unit\":\"anchor\"", "\"unit\":\"inch\"", "detector.box.size.unit: found \"inch\"" },
+        { "\"maps\":[\"m\"]", "\"maps\":[\"m\"],\"head\":7", "detector.head: found 7, expected an object" },
+        { "\"maps\":[\"m\"]", "\"maps\":[\"m\"],\"head\":{\"features\":[\"f\"]}", "detector.head.logits: found nothing" },
+        { "\"maps\":[\"m\"]", "\"maps\":[\"m\"],\"head\":{\"features\":[\"f\"],\"logits\":[]}", "detector.head.logits: found an array of 0, expected as many" },
+        { "\"maps\":[\"m\"]", "\"maps\":[\"m\"],\"head\":{\"features\":[],\"logits\":[]}", "expected as many tensors as features, at least 1" },
+        { "\"maps\":[\"m\"]", "\"maps\":[\"m\"],\"head\":{\"features\":[\"f\"],\"logits\":[\"g\"],\"more\":1}", "detector.head.more: not a member" },
         { "\"maps\":[\"m\"]", "\"maps\":[1]", "detector.maps: found an array of 1, expected names of tensors" },
         { "\"maps\":[\"m\"]", "\"limit\":0", "detector.limit: found 0" },
         { "\"maps\":[\"m\"]", "\"most\":10001", "detector.most: found 10001" },
@@ -164,7 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usual_values_are_filled_in), cmocka_unit_test(presets_are_read), cmocka_unit_test(a_bundle_comes_back),
-        cmocka_unit_test(each_member),
+        cmocka_unit_test(a_head_comes_back), cmocka_unit_test(each_member),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

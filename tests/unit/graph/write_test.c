@@ -101,6 +101,55 @@ static void test_replace_refuses(void **state)
     ood_bytes_free(&twice);
 }
 
+/* z = relu(y) behind; what was there stays to the byte, unknown fields too. */
+static struct ood_bytes make_more(const char *node, const char *initialiser)
+{
+    struct ood_error err = { 0 };
+    struct ood_bytes bytes = { 0 };
+    struct ood_shape shape = ood_shape_of(2, (int64_t)-1, (int64_t)4), row = ood_shape_of(1, (int64_t)4);
+    struct ood_onnx_builder *builder = ood_onnx_builder_new("more", &err);
+    ood_onnx_initialiser(builder, initialiser, &row, ones);
+    ood_onnx_node(builder, "Add", (const char *[]){ "y", initialiser }, 2, node, NULL, 0);
+    ood_onnx_output(builder, node, &shape);
+    check_ok(ood_onnx_builder_finish(builder, &bytes, &err));
+    ood_onnx_builder_free(builder);
+    return bytes;
+}
+
+static void test_append(void **state)
+{
+    (void)state;
+    struct ood_error err = { 0 };
+    struct ood_bytes file = make_file(false), more = make_more("z", "e"), out = { 0 };
+    bool has;
+    check_ok(ood_onnx_append(&file, &more, &out, &err));
+    assert_true(holds(&out, "kept though nobody knows it", 27));
+    struct ood_graph *graph = read_back(&out);
+    assert_int_equal(graph->output_count, 2);
+    assert_string_equal(graph->values[graph->outputs[0]].name, "y");
+    assert_string_equal(graph->values[graph->outputs[1]].name, "z");
+    assert_true(ood_graph_find(graph, "e") != OOD_NONE);
+    ood_graph_free(graph);
+    const struct { const char *prefix; bool has; } prefixes[] = { { "z", true }, { "e", true }, { "produ", true }, { "q", false }, { "product ", false } };
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        check_ok(ood_onnx_has_prefix(&out, prefixes[i].prefix, &has, &err));
+        assert_int_equal(has, prefixes[i].has);
+    }
+    ood_bytes_free(&more);
+    ood_bytes_free(&out);
+    /* a name that is there: of a tensor, of an input, of a node, of an initialiser */
+    static const char *const nodes[] = { "s", "x", "sum", "z" }, *const initialisers[] = { "e", "e", "e", "a" };
+    for (size_t i = 0; i < 4; i++) {
+        more = make_more(nodes[i], initialisers[i]);
+        check_fails(ood_onnx_append(&file, &more, &out, &err), OOD_INVALID, "a name of the network already");
+        ood_bytes_free(&more);
+    }
+    more = (struct ood_bytes){ 0 };
+    check_fails(ood_onnx_append(&file, &more, &out, &err), OOD_INVALID, "no graph");
+    assert_null(out.data);
+    ood_bytes_free(&file);
+}
+
 static void test_resize(void **state)
 {
     (void)state;
@@ -148,7 +197,7 @@ static void test_build(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replace), cmocka_unit_test(test_replace_refuses), cmocka_unit_test(test_resize), cmocka_unit_test(test_build),
+        cmocka_unit_test(test_replace), cmocka_unit_test(test_replace_refuses), cmocka_unit_test(test_append), cmocka_unit_test(test_resize), cmocka_unit_test(test_build),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
