@@ -144,7 +144,8 @@ static void test_append(void **state)
         check_fails(ood_onnx_append(&file, &more, &out, &err), OOD_INVALID, "a name of the network already");
         ood_bytes_free(&more);
     }
-    more = (struct ood_bytes){ 0 };
+    unsigned char nothing[1] = { 0 };
+    more = (struct ood_bytes){ nothing, 0 };
     check_fails(ood_onnx_append(&file, &more, &out, &err), OOD_INVALID, "no graph");
     assert_null(out.data);
     ood_bytes_free(&file);
