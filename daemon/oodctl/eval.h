@@ -5,8 +5,8 @@
 #ifndef OODCTL_EVAL_H
 #define OODCTL_EVAL_H
 
+#include "daemon/oodctl/crew.h"
 #include "daemon/oodctl/oodctl.h"
-#include "daemon/oodctl/sources.h"
 #include "detect/match.h"
 #include "eval/evaluation.h"
 #include "scorer/scorer.h"
@@ -31,6 +31,18 @@ struct eval_seen {
 };
 
 struct eval_counts { size_t pictures, unscored, skipped, excluded; };
+
+/* A way through a source. counts is the caller's, zero before; the crew's own functions count pictures and unscored, the rest is counted here. */
+struct eval_pass {
+    struct eval_counts *counts;
+    struct ctl_source *source;               /* while it runs, as what follows */
+    struct ctl_keys *exclude;
+    struct ctl_progress progress;
+};
+/* What a crew's fill does. */
+bool eval_pass_fill(struct eval_pass *pass, struct ctl_job *job, size_t batch, struct ood_error *err) OOD_MUST_CHECK;
+/* Ids of --only and --exclude that never came, and a source of which nothing can be scored, are failures. */
+bool eval_pass_run(struct eval_pass *pass, const struct eval_source *source, const struct ctl_crew *crew, struct ood_error *err) OOD_MUST_CHECK;
 
 struct eval_gathering {
     const struct eval_network *network;

@@ -4,12 +4,10 @@
 #include <string.h>
 
 #include "base/cpus.h"
-#include "daemon/oodctl/crew.h"
 #include "daemon/oodctl/eval.h"
 #include "daemon/oodctl/truths.h"
 
 #define BATCH 4
-#define LIMIT_LEAST 0.01                     /* scores that AP50 is looked for among, as fit has it */
 
 /* ---- annotations ---- */
 
@@ -67,9 +65,7 @@ struct sighting { struct ood_scene scene; struct ood_detection *detections; };
 struct pass {
     struct eval *eval;
     const struct eval_network *network;
-    struct ctl_source *source;
-    struct ctl_keys *exclude;
-    struct ctl_progress progress;
+    struct eval_pass reading;
     const struct eval_truth *truth;          /* its path is NULL: none */
     const char *set;                         /* NULL: --in */
     bool first;                              /* the bundle, not the one it is compared with */
@@ -122,7 +118,7 @@ static void sighting_free(void *result)
 static bool fill(void *context, struct ctl_job *job, struct ood_error *err)
 {
     struct pass *pass = context;
-    return ctl_source_fill(pass->source, pass->exclude, job->pictures, BATCH, &job->count, &pass->into->counts.excluded, err);
+    return eval_pass_fill(&pass->reading, job, BATCH, err);
 }
 
 static bool work(void *context, void *argument, struct ctl_job *job)
@@ -250,7 +246,7 @@ static bool take(void *context, struct ctl_job *job, struct ood_error *err)
         if (!take_picture(pass, &job->pictures[i], job->results[i], err))
             return ood_error_prefix(err, "%s", job->pictures[i].id);
     }
-    ctl_progress_at(&pass->progress, into->found.pictures);
+    ctl_progress_at(&pass->reading.progress, into->found.pictures);
     return true;
 }
 
@@ -258,37 +254,18 @@ static bool take(void *context, struct ctl_job *job, struct ood_error *err)
 
 static bool run_pass(struct pass *pass, const struct eval_source *source, struct ood_error *err)
 {
-    struct ctl_keys *only = NULL;
-    bool done = false;
-    if ((source->only != NULL && (only = ctl_keys_read(source->only, err)) == NULL) ||
-        (source->exclude != NULL && (pass->exclude = ctl_keys_read(source->exclude, err)) == NULL) ||
-        (pass->source = ctl_source_open(source->spec, only, err)) == NULL)
-        goto out;
+    pass->reading.counts = &pass->into->counts;
     const struct ctl_crew crew = {
         .threads = pass->eval->options.threads > 0 ? pass->eval->options.threads : ood_cpus(), .batch = BATCH, .context = pass,
         .state_new = state_new, .state_free = state_free, .fill = fill, .work = work, .take = take, .result_free = sighting_free,
     };
-    ctl_progress_start(&pass->progress, source->what, ctl_source_total(pass->source));
-    done = ctl_crew_run(&crew, err);
-    ctl_progress_end(&pass->progress);
-    pass->into->counts.skipped = ctl_source_skipped(pass->source);
-    if (done && only != NULL && !ctl_keys_all_met(only, err))
-        done = ood_error_prefix(err, "%s: %s", source->spec, source->only);
-    if (done && pass->exclude != NULL && !ctl_keys_all_met(pass->exclude, err))
-        done = ood_error_prefix(err, "%s: %s", source->spec, source->exclude);
-out:
-    ctl_source_close(pass->source);
-    ctl_keys_free(only);
-    ctl_keys_free(pass->exclude);
-    return done;
+    return eval_pass_run(&pass->reading, source, &crew, err);
 }
 
 /* Nothing to rank is an answer, but not one that figures can be made of. */
 static bool check_items(const struct pass *pass, const char *spec, struct ood_error *err)
 {
     const struct eval_pictures *into = pass->into;
-    if (into->counts.pictures == 0)
-        return ood_fail(err, OOD_INVALID, "%s: none of its %zu pictures can be scored", spec, into->counts.unscored + into->counts.excluded);
     if (into->count > 0)
         return true;
     if (pass->set != NULL)
@@ -320,7 +297,7 @@ bool eval_detect(struct eval *eval, size_t subject, size_t s, struct ood_error *
     pass.into->found.ap50 = NAN;
     bool done = what != NULL;
     if (done && in) {
-        pass.least = fmin(LIMIT_LEAST, pass.least);
+        pass.least = fmin(CTL_LIMIT_LEAST, pass.least);
         done = ctl_truths_match("eval", pass.truth->path, &pass.truth->annotations, bundle->labels, bundle->classes, !pass.first, pass.truth->classes,
                                 err) && ood_tally_begin(&pass.tally, bundle->classes, err);
     }

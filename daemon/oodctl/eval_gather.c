@@ -3,16 +3,47 @@
 
 #include "base/cpus.h"
 #include "base/number.h"
-#include "daemon/oodctl/crew.h"
 #include "daemon/oodctl/eval.h"
 
 #define BATCH 8
 
+/* ---- a source, whatever goes through ---- */
+
+bool eval_pass_fill(struct eval_pass *pass, struct ctl_job *job, size_t batch, struct ood_error *err)
+{
+    return ctl_source_fill(pass->source, pass->exclude, job->pictures, batch, &job->count, &pass->counts->excluded, err);
+}
+
+bool eval_pass_run(struct eval_pass *pass, const struct eval_source *source, const struct ctl_crew *crew, struct ood_error *err)
+{
+    struct ctl_keys *only = NULL;
+    bool done = false;
+    if ((source->only != NULL && (only = ctl_keys_read(source->only, err)) == NULL) ||
+        (source->exclude != NULL && (pass->exclude = ctl_keys_read(source->exclude, err)) == NULL) ||
+        (pass->source = ctl_source_open(source->spec, only, err)) == NULL)
+        goto out;
+    ctl_progress_start(&pass->progress, source->what, ctl_source_total(pass->source));
+    done = ctl_crew_run(crew, err);
+    ctl_progress_end(&pass->progress);
+    pass->counts->skipped = ctl_source_skipped(pass->source);
+    if (done && only != NULL && !ctl_keys_all_met(only, err))
+        done = ood_error_prefix(err, "%s: %s", source->spec, source->only);
+    if (done && pass->exclude != NULL && !ctl_keys_all_met(pass->exclude, err))
+        done = ood_error_prefix(err, "%s: %s", source->spec, source->exclude);
+    if (done && pass->counts->pictures == 0)
+        done = ood_fail(err, OOD_INVALID, "%s: none of its %zu pictures can be scored", source->spec, pass->counts->unscored + pass->counts->excluded);
+out:
+    ctl_source_close(pass->source);
+    ctl_keys_free(only);
+    ctl_keys_free(pass->exclude);
+    return done;
+}
+
+/* ---- a classifier's ---- */
+
 struct run {
     const struct eval_gathering *gathering;
-    struct ctl_source *source;
-    struct ctl_keys *exclude;
-    struct ctl_progress progress;
+    struct eval_pass pass;
     struct eval_counts counts;
     size_t position;
 };
@@ -45,7 +76,7 @@ static void *state_new(void *context, struct ood_error *err)
 static bool fill(void *context, struct ctl_job *job, struct ood_error *err)
 {
     struct run *run = context;
-    return ctl_source_fill(run->source, run->exclude, job->pictures, BATCH, &job->count, &run->counts.excluded, err);
+    return eval_pass_fill(&run->pass, job, BATCH, err);
 }
 
 static bool work(void *context, void *argument, struct ctl_job *job)
@@ -88,41 +119,23 @@ static bool take(void *context, struct ctl_job *job, struct ood_error *err)
         if (!gathering->see(gathering->context, &seen, err))
             return false;
     }
-    ctl_progress_at(&run->progress, run->counts.pictures + run->counts.unscored);
+    ctl_progress_at(&run->pass.progress, run->counts.pictures + run->counts.unscored);
     return true;
 }
 
 bool eval_gather(const struct eval_gathering *gathering, const struct eval_source *source, struct eval_counts *counts, struct ood_error *err)
 {
     struct run run = { .gathering = gathering };
-    struct ctl_keys *only = NULL;
-    bool done = false;
-    if ((source->only != NULL && (only = ctl_keys_read(source->only, err)) == NULL) ||
-        (source->exclude != NULL && (run.exclude = ctl_keys_read(source->exclude, err)) == NULL) ||
-        (run.source = ctl_source_open(source->spec, only, err)) == NULL)
-        goto out;
+    run.pass.counts = &run.counts;
     const struct ctl_crew crew = {
         .threads = gathering->threads > 0 ? gathering->threads : ood_cpus(), .batch = BATCH, .classes = ood_scorer_classes(gathering->network->scorer),
         .dimension = ood_scorer_dimension(gathering->network->scorer), .values = OOD_CONTENDERS, .context = &run,
         .state_new = state_new, .state_free = state_free, .fill = fill, .work = work, .take = take,
     };
-    ctl_progress_start(&run.progress, source->what, ctl_source_total(run.source));
-    done = ctl_crew_run(&crew, err);
-    ctl_progress_end(&run.progress);
-    run.counts.skipped = ctl_source_skipped(run.source);
-    if (done && only != NULL && !ctl_keys_all_met(only, err))
-        done = ood_error_prefix(err, "%s: %s", source->spec, source->only);
-    if (done && run.exclude != NULL && !ctl_keys_all_met(run.exclude, err))
-        done = ood_error_prefix(err, "%s: %s", source->spec, source->exclude);
-    if (done && run.counts.pictures == 0)
-        done = ood_fail(err, OOD_INVALID, "%s: none of its %zu pictures can be scored", source->spec, run.counts.unscored + run.counts.excluded);
-    if (done)
-        *counts = run.counts;
-out:
-    ctl_source_close(run.source);
-    ctl_keys_free(only);
-    ctl_keys_free(run.exclude);
-    return done;
+    if (!eval_pass_run(&run.pass, source, &crew, err))
+        return false;
+    *counts = run.counts;
+    return true;
 }
 
 bool eval_class_of(const struct ood_bundle *bundle, const char *text, uint32_t *class_index)

@@ -305,9 +305,8 @@ static void write_boxes(struct page *page, const struct eval_worst *worst, const
     page_text(page, encoded);
     page_add(page, "\"/>");
     for (size_t i = worst->box_count; i-- > 0;) {        /* the worst on top */
-        static const char *const decisions[] = { "in", "review", "out" };
         const struct eval_box *box = &worst->boxes[i];
-        page_add(page, "<rect class=\"%s%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", decisions[box->decision], i == 0 ? " first" : "",
+        page_add(page, "<rect class=\"%s%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", ood_decision_name(box->decision), i == 0 ? " first" : "",
                  box->box[0], box->box[1], box->box[2] - box->box[0], box->box[3] - box->box[1]);
     }
     page_add(page, "</svg>");

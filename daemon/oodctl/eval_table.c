@@ -115,6 +115,16 @@ static void print_aurc(const struct eval *eval, const struct ood_subject_figures
     putchar('\n');
 }
 
+/* The end of a source's line. */
+static void print_left_out(const struct eval_counts *counts)
+{
+    if (counts->skipped > 0)
+        printf("   %zu other files left out", counts->skipped);
+    if (counts->excluded > 0)
+        printf("   %zu excluded", counts->excluded);
+    putchar('\n');
+}
+
 static void print_counts_of(const char *title, const char *group, const struct eval_pictures *pictures, size_t width, size_t group_width)
 {
     char text[CTL_COUNT_TEXT];
@@ -124,11 +134,7 @@ static void print_counts_of(const char *title, const char *group, const struct e
     pad_left(ctl_count(pictures->counts.unscored, text), 12);
     snprintf(text, sizeof text, "%.2f %%", 100 * (double)pictures->decided[OOD_OUT] / (double)pictures->count);
     pad_left(text, 14);
-    if (pictures->counts.skipped > 0)
-        printf("   %zu other files left out", pictures->counts.skipped);
-    if (pictures->counts.excluded > 0)
-        printf("   %zu excluded", pictures->counts.excluded);
-    putchar('\n');
+    print_left_out(&pictures->counts);
 }
 
 static void print_found_of(const char *title, const struct eval_pictures *pictures, size_t width)
@@ -147,11 +153,7 @@ static void print_found_of(const char *title, const struct eval_pictures *pictur
         snprintf(text, sizeof text, "%.2f %%", 100 * (double)found->missed / (double)found->objects);
         pad_left(text, 16);
     }
-    if (pictures->counts.skipped > 0)
-        printf("   %zu other files left out", pictures->counts.skipped);
-    if (pictures->counts.excluded > 0)
-        printf("   %zu excluded", pictures->counts.excluded);
-    putchar('\n');
+    print_left_out(&pictures->counts);
 }
 
 /* A detector's pictures: what is ranked of them, and what was never found. */

@@ -191,6 +191,14 @@ static bool run_all(const struct ctl_command *command, struct fit *fit, struct o
     return done;
 }
 
+int fit_unreadable(const char *command, size_t count)
+{
+    if (count == 0)
+        return CTL_DONE;
+    ctl_say("%s: %zu picture%s could not be read; the bundle was made without", command, count, count == 1 ? "" : "s");
+    return CTL_NO;
+}
+
 static int run_fit(const struct ctl_command *command, int argc, char **argv)
 {
     struct fit fit = { .options = defaults };
@@ -210,10 +218,7 @@ static int run_fit(const struct ctl_command *command, int argc, char **argv)
         goto out;
     }
     size_t unreadable = fit.images.unreadable + fit.calibration.unreadable + fit.outliers.unreadable;
-    if (unreadable > 0) {
-        ctl_say("fit: %zu picture%s could not be read; the bundle was made without", unreadable, unreadable == 1 ? "" : "s");
-        status = CTL_NO;
-    }
+    status = fit_unreadable("fit", unreadable);
 out:
     fit_free(&fit);
     ood_free(name);

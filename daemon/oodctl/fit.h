@@ -204,6 +204,8 @@ bool fit_make(struct fit *fit, const char *command, struct ood_error *err) OOD_M
 bool fit_write(struct fit *fit, const char *command, struct ood_error *err) OOD_MUST_CHECK;
 /* The same of a detector (fit_detector_input). */
 bool fit_make_detector(struct fit *fit, const char *command, struct ood_error *err) OOD_MUST_CHECK;
+/* The exit status of a command that could not read so many pictures, which it says. */
+int fit_unreadable(const char *command, size_t count);
 /* Back to what fit_input left: pictures, labels and numbers are gone. */
 void fit_forget(struct fit *fit);
 void fit_free(struct fit *fit);

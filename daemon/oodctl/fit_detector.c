@@ -104,12 +104,7 @@ static bool take_labels(struct fit *fit, struct ood_error *err)
 
 bool fit_detector_is_bundle(const char *word)
 {
-    struct ood_error ignored = { 0 };
-    struct ood_names names;
-    if (ood_declaration_preset(word) != NULL || !ood_folder_names(word, &names, &ignored))
-        return false;
-    ood_names_free(&names);
-    return true;
+    return ood_declaration_preset(word) == NULL && ood_is_folder(word);
 }
 
 /* Network, declaration and labels of a bundle made before. */

@@ -7,9 +7,9 @@
 #include "base/random.h"
 #include "daemon/oodctl/crew.h"
 #include "daemon/oodctl/fit.h"
+#include "daemon/oodctl/truths.h"
 #include "detect/detect.h"
 
-#define LIMIT_LEAST 0.01                     /* scores that AP50 and the limit are looked for among */
 #define BATCH 4
 #define TRAINING_SHARE 0.25                  /* of the limit: what a head is trained on */
 
@@ -331,7 +331,7 @@ static bool find_limit(struct fit *fit, struct ood_error *err)
 {
     struct ood_tally all = { 0 }, fitted = { 0 };
     struct ood_detector *detector = &fit->declaration.detector;
-    struct pass pass = { .fit = fit, .limit = LIMIT_LEAST, .all = &all, .fitted = &fitted };
+    struct pass pass = { .fit = fit, .limit = CTL_LIMIT_LEAST, .all = &all, .fitted = &fitted };
     bool done = ood_tally_begin(&all, fit->classes, err) && ood_tally_begin(&fitted, fit->classes, err) &&
                 run_pass(&pass, fit->options.images, fit->only, "fit: scores", err);
     if (done) {

@@ -223,10 +223,7 @@ static int run_train(const struct ctl_command *command, int argc, char **argv)
         goto out;
     }
     size_t unreadable = train.images.unreadable + train.outliers.unreadable + train.validation.unreadable;
-    if (unreadable > 0) {
-        ctl_say("train: %zu picture%s could not be read; the bundle was made without", unreadable, unreadable == 1 ? "" : "s");
-        status = CTL_NO;
-    }
+    status = fit_unreadable("train", unreadable);
 out:
     train_free(&train);
     ood_free(name);

@@ -75,6 +75,8 @@ struct train {
 
 /* ---- train_words.c ---- */
 
+/* --batch IN[,OUT]; `usual` is IN where it is not given, out_share times IN is OUT. False: no such numbers from 1 and least_out to 65,536. */
+bool train_parse_batch(const struct train *train, double usual, double out_share, double least_out, size_t *in, size_t *out);
 /* Rate, schedule and optimiser; `usual`: the rate that is not given. */
 int train_check_rates(struct train *train, double usual);
 /* The words of the losses, and --own-margins, of which `usual` are those not given. */
@@ -136,6 +138,8 @@ void train_say_evaluation(const struct train *train, const struct ood_validation
 void train_defaults(struct train_options *options);
 
 bool train_end(struct train *train, double seconds, struct ood_error *err) OOD_MUST_CHECK;
+/* How a network was trained, for its bundle: `object`, which it takes (NULL: no memory), with the losses. Fresh memory, NULL on failure. */
+char *train_provenance(const struct train *train, const struct ood_loss_options *loss, json_t *object, struct ood_error *err) OOD_MUST_CHECK;
 
 /* ---- train_detector.c ---- */
 

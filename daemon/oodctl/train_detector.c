@@ -19,22 +19,6 @@ static const struct { const char *option; size_t offset; } others[] = {
     { "--statistics", AT(statistics) }, { "--precision", AT(precision) }, { "--checkpoint", AT(checkpoint) }, { "--log", AT(log) },
 };
 
-static int check_batch(struct train *train)
-{
-    double numbers[2] = { 64, 64 };
-    size_t count = 2;
-    if (train->options.batch != NULL && !ctl_numbers(train->options.batch, 1, 2, numbers, &count))
-        count = 0;
-    if (count == 1)
-        numbers[1] = numbers[0];
-    for (size_t i = 0; i < 2; i++)
-        if (count == 0 || !(numbers[i] >= 1 && numbers[i] <= 65536) || numbers[i] != floor(numbers[i]))
-            return ctl_usage(train->command, "--batch %s: expected IN or IN,OUT, whole numbers from 1 to 65,536", train->options.batch);
-    train->training_options.trainer.in = (size_t)numbers[0];
-    train->training_options.trainer.out = (size_t)numbers[1];
-    return CTL_DONE;
-}
-
 int train_check_detector(struct train *train)
 {
     static const double margins[2] = { 0.25, 0.75 };
@@ -52,9 +36,9 @@ int train_check_detector(struct train *train)
         return ctl_usage(command, "--%s missing", o->fit.images == NULL ? "images" : o->fit.annotations == NULL ? "annotations" : "out");
     if (o->fit.model == NULL && !fit_detector_is_bundle(o->fit.detector))
         return ctl_usage(command, "--model missing: --detector names no bundle, which would have one");
-    status = check_batch(train);
-    if (status == CTL_DONE)
-        status = train_check_rates(train, 0.01);
+    if (!train_parse_batch(train, 64, 1, 1, &train->training_options.trainer.in, &train->training_options.trainer.out))
+        return ctl_usage(command, "--batch %s: expected IN or IN,OUT, whole numbers from 1 to 65,536", o->batch);
+    status = train_check_rates(train, 0.01);
     return status != CTL_DONE ? status : train_check_loss(train, margins, true);
 }
 
@@ -183,22 +167,12 @@ static bool take_head(struct fit *fit, struct ood_region_head *head, struct ood_
 static char *make_training(const struct train *train, const struct ood_region_set *set, const struct ood_region_head *head, const char *start,
                            struct ood_error *err)
 {
-    const struct ood_loss_options *l = &head->loss;
     const struct ood_training_options *o = &train->training_options;
-    json_t *object = json_pack("{s:s, s:I, s:[I,I], s:f, s:s, s:f, s:f, s:{s:I, s:I}, s:{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}}", "starting_network_sha256",
-                               start, "steps", (json_int_t)steps_of(train), "batch", (json_int_t)o->trainer.in, (json_int_t)o->trainer.out, "rate",
-                               o->schedule.peak, "schedule", train->options.schedule, "momentum", o->optimiser.momentum, "weight_decay",
-                               o->optimiser.weight_decay, "regions", "known", (json_int_t)set->in, "others", (json_int_t)set->out, "loss", "preset",
-                               train->options.loss, "cross_entropy_weight", l->cross_entropy_weight, "energy_weight", l->energy_weight, "cluster_weight",
-                               l->cluster_weight, "representation_weight", l->representation_weight, "energy_in", l->energy_in, "energy_out", l->energy_out,
-                               "gamma", l->focus, "cosine_scale", l->scale, "representation_in", l->representation_in, "representation_out",
-                               l->representation_out);
-    char *dumped = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS) : NULL, *text = dumped != NULL ? ood_strdup(dumped, err) : NULL;
-    free(dumped);
-    json_decref(object);
-    if (text == NULL && err->code == OOD_OK)
-        ood_fail(err, OOD_INVALID, "how the head was trained cannot be written as JSON");
-    return text;
+    json_t *object = json_pack("{s:s, s:I, s:[I,I], s:f, s:s, s:f, s:f, s:{s:I, s:I}}", "starting_network_sha256", start, "steps",
+                               (json_int_t)steps_of(train), "batch", (json_int_t)o->trainer.in, (json_int_t)o->trainer.out, "rate", o->schedule.peak,
+                               "schedule", train->options.schedule, "momentum", o->optimiser.momentum, "weight_decay", o->optimiser.weight_decay,
+                               "regions", "known", (json_int_t)set->in, "others", (json_int_t)set->out);
+    return train_provenance(train, &head->loss, object, err);
 }
 
 static void tell(const struct train *train, const struct ood_region_set *set, const struct ood_region_head *head, double seconds)
@@ -267,8 +241,5 @@ int train_detector(struct train *train)
     if (!run(train, &err))
         return ctl_fail(&err);
     size_t unreadable = train->fit.images.unreadable + train->fit.outliers.unreadable + train->fit.calibration.unreadable + train->outliers.unreadable;
-    if (unreadable == 0)
-        return CTL_DONE;
-    ctl_say("train: %zu picture%s could not be read; the bundle was made without", unreadable, unreadable == 1 ? "" : "s");
-    return CTL_NO;
+    return fit_unreadable("train", unreadable);
 }

@@ -8,14 +8,27 @@
 
 /* ---- the provenance ---- */
 
-static json_t *loss_json(const struct train *train)
+static json_t *loss_json(const struct train *train, const struct ood_loss_options *l)
 {
-    const struct ood_loss_options *l = ood_training_loss(train->training);
     return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s}", "preset", train->options.loss, "cross_entropy_weight",
                      l->cross_entropy_weight, "energy_weight", l->energy_weight, "cluster_weight", l->cluster_weight, "representation_weight",
                      l->representation_weight, "uniform_weight", l->uniform_weight, "score_weight", l->score_weight, "temperature", l->temperature, "energy_in",
                      l->energy_in, "energy_out", l->energy_out, "gamma", l->focus, "cosine_scale", l->scale, "representation_in", l->representation_in,
                      "representation_out", l->representation_out, "energy_space", l->energy_space == OOD_ENERGY_COSINE ? "cosine" : "logits");
+}
+
+char *train_provenance(const struct train *train, const struct ood_loss_options *loss, json_t *object, struct ood_error *err)
+{
+    char *text = NULL;
+    if (object != NULL && json_object_set_new(object, "loss", loss_json(train, loss)) == 0) {
+        char *dumped = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
+        text = dumped != NULL ? ood_strdup(dumped, err) : NULL;
+        free(dumped);
+    }
+    json_decref(object);
+    if (text == NULL && err->code == OOD_OK)
+        ood_fail(err, OOD_INVALID, "how the network was trained cannot be written as JSON");
+    return text;
 }
 
 static json_t *evaluation_json(const struct ood_validation *e)
@@ -30,7 +43,6 @@ static char *make_training(const struct train *train, struct ood_error *err)
 {
     static const char *const statistics[] = { "joint", "in", "frozen" };
     const struct ood_training_options *o = &train->training_options;
-    char *text = NULL;
     json_t *object = json_pack("{s:s, s:I, s:[I,I], s:f, s:s, s:f, s:f, s:f, s:f, s:s, s:s, s:s, s:{s:I, s:I, s:I, s:I}}", "starting_network_sha256", train->model_hash,
                                "steps", (json_int_t)ood_training_steps(train->training), "batch", (json_int_t)o->trainer.in, (json_int_t)o->trainer.out, "rate",
                                o->schedule.peak, "schedule", train->options.schedule, "warmup", o->schedule.warmup, "momentum", o->optimiser.momentum, "weight_decay",
@@ -38,15 +50,11 @@ static char *make_training(const struct train *train, struct ood_error *err)
                                statistics[o->trainer.statistics], "precision", o->trainer.precision == OOD_PRECISION_BFLOAT16 ? "bfloat16" : "float32", "pictures",
                                "trained_on", (json_int_t)train->fit_in.count, "held_out", (json_int_t)train->held.count, "outliers", (json_int_t)train->outliers.count,
                                "unreadable", (json_int_t)(train->images.unreadable + train->outliers.unreadable + train->validation.unreadable));
-    if (object != NULL && json_object_set_new(object, "loss", loss_json(train)) == 0 && json_object_set_new(object, "final", evaluation_json(&train->last)) == 0) {
-        char *dumped = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
-        text = dumped != NULL ? ood_strdup(dumped, err) : NULL;
-        free(dumped);
+    if (object != NULL && json_object_set_new(object, "final", evaluation_json(&train->last)) != 0) {
+        json_decref(object);
+        object = NULL;
     }
-    json_decref(object);
-    if (text == NULL && err->code == OOD_OK)
-        ood_fail(err, OOD_INVALID, "how the network was trained cannot be written as JSON");
-    return text;
+    return train_provenance(train, ood_training_loss(train->training), object, err);
 }
 
 /* ---- the bundle ---- */

@@ -8,16 +8,16 @@
 /* ---- small parts ---- */
 
 /* "IN" or "IN,OUT". */
-static bool parse_batch(const struct train *train, size_t *in, size_t *out)
+bool train_parse_batch(const struct train *train, double usual, double out_share, double least_out, size_t *in, size_t *out)
 {
-    double numbers[2] = { 128, train->options.outliers.count > 0 ? 256 : 0 };
+    double numbers[2] = { usual, out_share * usual };
     size_t count;
     if (train->options.batch != NULL && (!ctl_numbers(train->options.batch, 1, 2, numbers, &count)))
         return false;
     if (train->options.batch != NULL && count == 1)
-        numbers[1] = train->options.outliers.count > 0 ? 2 * numbers[0] : 0;
+        numbers[1] = out_share * numbers[0];
     for (size_t i = 0; i < 2; i++)
-        if (!(numbers[i] >= (i == 0 ? 1 : 0) && numbers[i] <= 65536) || numbers[i] != floor(numbers[i]))
+        if (!(numbers[i] >= (i == 0 ? 1 : least_out) && numbers[i] <= 65536) || numbers[i] != floor(numbers[i]))
             return false;
     *in = (size_t)numbers[0];
     *out = (size_t)numbers[1];
@@ -149,7 +149,7 @@ static int check_batch(struct train *train)
     const struct train_options *o = &train->options;
     struct ood_trainer_options *trainer = &train->training_options.trainer;
     size_t index;
-    if (!parse_batch(train, &trainer->in, &trainer->out))
+    if (!train_parse_batch(train, 128, o->outliers.count > 0 ? 2 : 0, 0, &trainer->in, &trainer->out))
         return ctl_usage(train->command, "--batch %s: expected IN or IN,OUT, whole numbers to 65,536", o->batch);
     if (trainer->out > 0 && o->outliers.count == 0)
         return ctl_usage(train->command, "--batch %s: outliers are asked for, --outliers SOURCE is missing", o->batch);

@@ -5,6 +5,8 @@
 #include "daemon/oodctl/oodctl.h"
 #include "detect/annotations.h"
 
+#define CTL_LIMIT_LEAST 0.01                 /* detections that AP50, and a score limit, are looked for among */
+
 /* The file or folder at path into *annotations, which is zero before; *classes: fresh memory for a class a name. What is left out is said. */
 bool ctl_truths_read(const char *command, const char *path, struct ood_annotations *annotations, size_t **classes,
                      struct ood_error *err) OOD_MUST_CHECK;

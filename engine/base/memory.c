@@ -27,17 +27,31 @@ void *ood_alloc(size_t count, size_t size, struct ood_error *err)
 
 #define LAZY ((size_t)16 << 20)              /* bytes from which pages are taken as they are written */
 
+/* The whole pages within memory[size]: where the first begins, and their bytes. */
+struct pages { size_t before, bytes; };
+
+static struct pages pages_in(const void *memory, size_t size)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (page - (uintptr_t)memory % page) % page;
+    return size > before ? (struct pages){ before, (size - before) / page * page } : (struct pages){ 0, 0 };
+}
+
+static bool give_back(void *memory, struct pages pages)
+{
+    return madvise((char *)memory + pages.before, pages.bytes, MADV_DONTNEED) == 0;
+}
+
 /* Zeroes fresh memory. Pages handed back to the system read as zeros: large blocks become resident only where they are used. */
 static void *zeroed(void *memory, size_t size)
 {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (page - (uintptr_t)memory % page) % page;
     if (size < LAZY)
         return memset(memory, 0, size);
-    const size_t middle = (size - before) / page * page;
-    if (madvise((char *)memory + before, middle, MADV_DONTNEED) != 0)
+    const struct pages pages = pages_in(memory, size);
+    const size_t end = pages.before + pages.bytes;
+    if (!give_back(memory, pages))
         return memset(memory, 0, size);
-    memset(memory, 0, before);
-    memset((char *)memory + before + middle, 0, size - before - middle);
+    memset(memory, 0, pages.before);
+    memset((char *)memory + end, 0, size - end);
     return memory;
 }
 
@@ -118,9 +132,9 @@ void ood_free(void *pointer)
 
 void ood_forget(void *memory, size_t size)
 {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (page - (uintptr_t)memory % page) % page;
-    if (size > before && (size - before) / page > 0)
-        (void)madvise((char *)memory + before, (size - before) / page * page, MADV_DONTNEED);
+    const struct pages pages = pages_in(memory, size);
+    if (pages.bytes > 0)
+        (void)give_back(memory, pages);
 }
 
 /* ---- pools ---- */

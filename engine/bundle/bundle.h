@@ -14,7 +14,6 @@
 /* What beta was chosen by: METHOD's default, outliers, or the background of a detector's own pictures (METHOD section 7). */
 enum ood_beta_from { OOD_BETA_DEFAULT, OOD_BETA_OUTLIERS, OOD_BETA_BACKGROUND };
 const char *ood_beta_from_name(enum ood_beta_from from);                 /* "default", "outliers", "background" */
-bool ood_beta_from_parse(const char *name, enum ood_beta_from *out);     /* false: none of these */
 
 struct ood_bundle {
     char *name;                              /* [A-Za-z0-9._-]{1,64} */

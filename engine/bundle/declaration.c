@@ -56,8 +56,8 @@ static bool fill_in_all(json_t *root, struct ood_error *err)
     head = json_object_get(detector, "class_head");
     if (!json_is_object(detector) || json_object_get(detector, "energy") != NULL)
         return true;
-    word = json_string(json_object_get(detector, "head") != NULL || (json_is_string(head) && strcmp(json_string_value(head), "softmax") == 0) ? "softmax"
-                                                                                                                                           : "joint");
+    const bool softmax = json_object_get(detector, "head") != NULL || (json_is_string(head) && strcmp(json_string_value(head), "softmax") == 0);
+    word = json_string(softmax ? "softmax" : "joint");
     return json_object_set_new(detector, "energy", word) == 0 || ood_fail(err, OOD_OUT_OF_MEMORY, "out of memory");
 }
 

@@ -140,11 +140,6 @@ static bool parse_names(const struct bundle_fields *fields, const char *key, cha
     return true;
 }
 
-static bool parse_maps(const struct bundle_fields *fields, struct ood_detector *out, struct ood_error *err)
-{
-    return parse_names(fields, "maps", out->maps, &out->map_count, err);
-}
-
 /* A trained head; most have none. */
 static bool parse_head(const struct bundle_fields *fields, struct ood_detector *out, struct ood_error *err)
 {
@@ -198,7 +193,7 @@ bool bundle_parse_detector(const json_t *root, struct ood_detector *out, struct 
            bundle_field_number(&fields, "objectness_power", 0, 16, &out->objectness_power, err) &&
            bundle_field_number(&fields, "class_power", 0, 16, &out->class_power, err) &&
            bundle_field_number(&fields, "limit", 1e-6, 1, &out->limit, err) && bundle_field_number(&fields, "iou", 0, 1, &out->iou, err) &&
-           bundle_field_size(&fields, "most", 1, OOD_DETECTOR_MOST, &out->most, err) && parse_maps(&fields, out, err);
+           bundle_field_size(&fields, "most", 1, OOD_DETECTOR_MOST, &out->most, err) && parse_names(&fields, "maps", out->maps, &out->map_count, err);
 }
 
 /* ---- writing: a NULL anywhere makes the whole NULL ---- */
@@ -270,14 +265,14 @@ json_t *bundle_detector_json(const struct ood_detector *detector)
                              (int)box->rows_first, "bins", (json_int_t)box->bins, "cell", box->cell, "cell_pixels", box->cell_pixels,
                              "center", part_json(&box->center), "size", part_json(&box->size));
     json_t *whole = json_pack("{s:s, s:I, s:o, s:o, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:s, s:s, s:f, s:I, s:o, s:s}", "family",
-                     detector->family, "classes", (json_int_t)detector->classes, "levels", levels, "box", form,
-                     "objectness_activation", ood_activation_name(detector->objectness_activation), "class_activation",
-                     ood_activation_name(detector->class_activation), "class_head", detector->class_softmax ? "softmax" : "sigmoid",
-                     "background", ood_background_name(detector->background), "objectness_power", detector->objectness_power,
-                     "class_power", detector->class_power, "limit", detector->limit, "limit_from",
-                     detector->limit_validated ? "validation" : "declared", "suppression",
-                     ood_suppression_name(detector->suppression), "iou", detector->iou, "most", (json_int_t)detector->most, "maps",
-                     maps, "energy", energy_word(detector));
+                              detector->family, "classes", (json_int_t)detector->classes, "levels", levels, "box", form,
+                              "objectness_activation", ood_activation_name(detector->objectness_activation), "class_activation",
+                              ood_activation_name(detector->class_activation), "class_head", detector->class_softmax ? "softmax" : "sigmoid",
+                              "background", ood_background_name(detector->background), "objectness_power", detector->objectness_power,
+                              "class_power", detector->class_power, "limit", detector->limit, "limit_from",
+                              detector->limit_validated ? "validation" : "declared", "suppression",
+                              ood_suppression_name(detector->suppression), "iou", detector->iou, "most", (json_int_t)detector->most, "maps",
+                              maps, "energy", energy_word(detector));
     if (whole == NULL || detector->head_count == 0)
         return whole;
     json_t *head = json_pack("{s:o, s:o}", "features", names_json(detector->head_features, detector->head_count), "logits",

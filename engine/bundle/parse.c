@@ -60,7 +60,7 @@ static const char *const beta_from_names[] = { "default", "outliers", "backgroun
 
 const char *ood_beta_from_name(enum ood_beta_from from) { return beta_from_names[from]; }
 
-bool ood_beta_from_parse(const char *name, enum ood_beta_from *out)
+static bool parse_beta_from(const char *name, enum ood_beta_from *out)
 {
     for (size_t i = 0; i < sizeof beta_from_names / sizeof beta_from_names[0]; i++)
         if (strcmp(name, beta_from_names[i]) == 0) {
@@ -89,7 +89,7 @@ static bool parse_score(const json_t *model, struct ood_bundle *bundle, struct o
         return false;
     if (strcmp(distance, "nearest") != 0 && strcmp(distance, "predicted") != 0)
         return bundle_field_fail(&score, "distance", "nearest or predicted", err);
-    if (!ood_beta_from_parse(from, &bundle->beta_from))
+    if (!parse_beta_from(from, &bundle->beta_from))
         return bundle_field_fail(&score, "beta_from", "default, outliers or background", err);
     judge->distance = strcmp(distance, "predicted") == 0 ? OOD_DISTANCE_PREDICTED : OOD_DISTANCE_NEAREST;
     return true;

@@ -181,8 +181,9 @@ static bool check_level(const struct ood_detector *detector, size_t i, struct oo
         return ood_fail(err, OOD_INVALID, "levels[%zu]: logits and objectness are of all levels or of none", i);
     if (level->labels.tensor != NULL && !check_labels(detector, i, err))
         return false;
-    return check_view("boxes", i, &level->boxes, true, err) && check_view("labels", i, &level->labels, false, err) && check_view("objectness", i, &level->objectness, false, err) &&
-           check_view("classes", i, &level->classes, true, err) && check_view("logits", i, &level->logits, false, err);
+    return check_view("boxes", i, &level->boxes, true, err) && check_view("labels", i, &level->labels, false, err) &&
+           check_view("objectness", i, &level->objectness, false, err) && check_view("classes", i, &level->classes, true, err) &&
+           check_view("logits", i, &level->logits, false, err);
 }
 
 bool ood_detector_check(const struct ood_detector *detector, struct ood_error *err)

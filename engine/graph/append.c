@@ -5,15 +5,6 @@
 #include "graph/write.h"
 #include "graph/write_internal.h"
 
-static Onnx__ModelProto *unpack(const struct ood_bytes *onnx, struct ood_pool *pool, struct ood_error *err)
-{
-    Onnx__ModelProto *model = (Onnx__ModelProto *)ood_onnx_unpack(&onnx__model_proto__descriptor, onnx, pool, err);
-    if (model == NULL || model->graph != NULL)
-        return model;
-    ood_fail(err, OOD_INVALID, "the model has no graph");
-    return NULL;
-}
-
 /* ---- names ---- */
 
 static int compare(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
@@ -50,7 +41,7 @@ bool ood_onnx_has_prefix(const struct ood_bytes *onnx, const char *prefix, bool 
 {
     struct ood_pool pool = { 0 };
     size_t count = 0;
-    const Onnx__ModelProto *model = unpack(onnx, &pool, err);
+    const Onnx__ModelProto *model = ood_onnx_unpack_to_change(onnx, &pool, err);
     const char **names = model != NULL ? made_names(model->graph, &count, err) : NULL;
     bool found = false, done = names != NULL;
     for (size_t i = 0; i < count && !found; i++)
@@ -94,7 +85,8 @@ bool ood_onnx_append(const struct ood_bytes *onnx, const struct ood_bytes *more,
 {
     struct ood_pool pools[3] = { 0 };        /* a file's limit is of its own pool */
     bool done = false;
-    Onnx__ModelProto *first = unpack(onnx, &pools[0], err), *second = first != NULL ? unpack(more, &pools[1], err) : NULL;
+    Onnx__ModelProto *first = ood_onnx_unpack_to_change(onnx, &pools[0], err);
+    const Onnx__ModelProto *second = first != NULL ? ood_onnx_unpack_to_change(more, &pools[1], err) : NULL;
     if (second == NULL || !check_apart(first->graph, second->graph, err))
         goto out;
     Onnx__GraphProto *a = first->graph;

@@ -41,17 +41,15 @@ uint32_t ood_scope_find(const struct ood_scope *scope, const char *name)
     return value;
 }
 
-/* All values so far. The entries are freed by the caller. */
-static bool index_values(const struct ood_graph *graph, struct ood_index *index, struct ood_error *err)
+bool ood_index_values(const struct ood_graph *graph, uint32_t first, struct ood_index *index, struct ood_error *err)
 {
     ood_free(index->entries);
     index->count = 0;
-    index->entries = ood_new_array(struct ood_index_entry, graph->value_count, err);
+    index->entries = ood_new_array(struct ood_index_entry, graph->value_count - first, err);
     if (index->entries == NULL)
         return false;
-    for (size_t i = 0; i < graph->value_count; i++)
-        index->entries[i] = (struct ood_index_entry){ .name = graph->values[i].name, .value = (uint32_t)i };
-    index->count = graph->value_count;
+    for (uint32_t v = first; v < graph->value_count; v++)
+        index->entries[index->count++] = (struct ood_index_entry){ .name = graph->values[v].name, .value = v };
     return ood_index_sort(index, err);
 }
 
@@ -282,7 +280,7 @@ static bool read_inputs(struct ood_graph *graph, const struct ood_graph_options 
                         struct ood_error *err)
 {
     struct ood_index initialisers = { 0 };
-    bool ok = index_values(graph, &initialisers, err);
+    bool ok = ood_index_values(graph, 0, &initialisers, err);
     graph->inputs = !ok ? NULL : ood_pool_alloc(&graph->pool, proto->n_input, sizeof *graph->inputs, err);
     ok = graph->inputs != NULL;
     for (size_t i = 0; ok && i < proto->n_input; i++) {
@@ -324,7 +322,7 @@ static bool read_nodes(struct ood_graph *graph, const struct ood_graph_options *
     uint32_t output = (uint32_t)graph->value_count;
     if (proto->n_node == 0)
         return ood_fail(err, OOD_INVALID, "the graph has no nodes");
-    if (!ood_read_output_values(graph, proto, err) || !index_values(graph, index, err) ||
+    if (!ood_read_output_values(graph, proto, err) || !ood_index_values(graph, 0, index, err) ||
         !ood_grow(&graph->nodes, &graph->node_capacity, proto->n_node, sizeof *graph->nodes, err))
         return false;
     for (size_t i = 0; i < proto->n_node; i++) {
@@ -373,7 +371,8 @@ static bool read_model(struct ood_graph *graph, const Onnx__ModelProto *model,
                        const struct ood_graph_options *options, const struct ood_bytes *file, struct ood_error *err)
 {
     struct ood_index index = { 0 };
-    bool ok = read_header(graph, model, err) && read_label_texts(graph, model, err) && ood_read_initialisers(graph, model->graph, options->spend ? file : NULL, err) &&
+    bool ok = read_header(graph, model, err) && read_label_texts(graph, model, err) &&
+              ood_read_initialisers(graph, model->graph, options->spend ? file : NULL, err) &&
               read_inputs(graph, options, model->graph, err) && read_nodes(graph, options, model->graph, &index, err) &&
               read_outputs(graph, model->graph, &index, err) && ood_graph_order(graph, err);
     ood_free(index.entries);

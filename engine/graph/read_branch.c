@@ -5,22 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct reader {
-    struct ood_graph *graph;
-    const struct ood_op *const *operators;
-    uint32_t first;                          /* values from here on are the branch's own */
-};
-
-/* Names of values first … last - 1. The entries are freed by the caller. */
-static bool index_own(const struct ood_graph *graph, uint32_t first, struct ood_index *index, struct ood_error *err)
-{
-    index->entries = ood_new_array(struct ood_index_entry, graph->value_count - first, err);
-    if (index->entries == NULL)
-        return false;
-    for (uint32_t v = first; v < graph->value_count; v++)
-        index->entries[index->count++] = (struct ood_index_entry){ .name = graph->values[v].name, .value = v };
-    return ood_index_sort(index, err);
-}
+struct reader { struct ood_graph *graph; const struct ood_op *const *operators; };
 
 /* Nodes of a branch stand in order: nothing may be read before it is made. */
 static bool check_order(const struct reader *reader, const struct ood_node *node, uint32_t first_output, struct ood_error *err)
@@ -74,7 +59,7 @@ static bool hand_on(const struct reader *reader, const Onnx__GraphProto *proto, 
     return node->outputs[0] != OOD_NONE;
 }
 
-static bool read_branch(struct reader *reader, const Onnx__GraphProto *proto, const struct ood_scope *outer, struct ood_branch *branch,
+static bool read_branch(const struct reader *reader, const Onnx__GraphProto *proto, const struct ood_scope *outer, struct ood_branch *branch,
                         struct ood_error *err)
 {
     struct ood_graph *graph = reader->graph;
@@ -85,12 +70,12 @@ static bool read_branch(struct reader *reader, const Onnx__GraphProto *proto, co
         return ood_fail(err, OOD_INVALID, "a branch has %zu inputs, expected none", proto->n_input);
     if (!ood_add_size(proto->n_node, proto->n_output, &nodes))
         return ood_fail(err, OOD_LIMIT, "a branch of too many nodes");
-    reader->first = (uint32_t)graph->value_count;
+    const uint32_t own = (uint32_t)graph->value_count;       /* values from here on are the branch's */
     branch->nodes = ood_pool_alloc(&graph->pool, nodes, sizeof *branch->nodes, err);
     if (branch->nodes == NULL || !ood_read_initialisers(graph, proto, NULL, err))
         return false;
     const uint32_t output = (uint32_t)graph->value_count;
-    bool done = ood_read_output_values(graph, proto, err) && index_own(graph, reader->first, &index, err) &&
+    bool done = ood_read_output_values(graph, proto, err) && ood_index_values(graph, own, &index, err) &&
                 read_branch_nodes(reader, proto, &scope, output, branch, err);
     for (size_t i = 0; done && i < proto->n_output; i++)
         done = hand_on(reader, proto, i, &scope, branch, err);
@@ -155,6 +140,7 @@ bool ood_read_branches(struct ood_graph *graph, const struct ood_op *const *oper
                        const struct ood_scope *scope, struct ood_node *node, struct ood_error *err)
 {
     static const char *const names[] = { "then_branch", "else_branch" };
+    const struct reader reader = { graph, operators };
     const uint32_t first = (uint32_t)graph->value_count;
     if (node->input_count != 1 || node->inputs[0] == OOD_NONE)
         return ood_fail(err, OOD_INVALID, "%zu inputs, expected the condition", node->input_count);
@@ -162,7 +148,6 @@ bool ood_read_branches(struct ood_graph *graph, const struct ood_op *const *oper
     if (node->branches == NULL)
         return false;
     for (size_t i = 0; i < 2; i++) {
-        struct reader reader = { graph, operators, 0 };
         const Onnx__GraphProto *branch = branch_of(proto, names[i]);
         if (branch == NULL)
             return ood_fail(err, OOD_INVALID, "attribute %s is missing", names[i]);

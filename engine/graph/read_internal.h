@@ -29,6 +29,8 @@ struct ood_index { struct ood_index_entry *entries; size_t count; };
 /* Sorts. Two entries of one name: OOD_INVALID. */
 bool ood_index_sort(struct ood_index *index, struct ood_error *err) OOD_MUST_CHECK;
 uint32_t ood_index_find(const struct ood_index *index, const char *name);
+/* The names of the values from `first` on, sorted; in place of what was there. The entries are freed by the caller. */
+bool ood_index_values(const struct ood_graph *graph, uint32_t first, struct ood_index *index, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Where names are looked up: a branch's own, then those around it. */
 struct ood_scope { const struct ood_index *index; const struct ood_scope *outer; };

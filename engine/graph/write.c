@@ -82,6 +82,15 @@ static bool replace(Onnx__TensorProto *tensor, const struct ood_onnx_values *val
     return true;
 }
 
+Onnx__ModelProto *ood_onnx_unpack_to_change(const struct ood_bytes *onnx, struct ood_pool *pool, struct ood_error *err)
+{
+    Onnx__ModelProto *model = (Onnx__ModelProto *)ood_onnx_unpack(&onnx__model_proto__descriptor, onnx, pool, err);
+    if (model == NULL || model->graph != NULL)
+        return model;
+    ood_fail(err, OOD_INVALID, "the model has no graph");
+    return NULL;
+}
+
 bool ood_onnx_replace(const struct ood_bytes *onnx, const struct ood_onnx_values *values, size_t count, struct ood_bytes *out,
                       struct ood_error *err)
 {
@@ -89,13 +98,9 @@ bool ood_onnx_replace(const struct ood_bytes *onnx, const struct ood_onnx_values
     struct named *all = NULL;
     size_t n = 0;
     bool done = false;
-    Onnx__ModelProto *model = (Onnx__ModelProto *)ood_onnx_unpack(&onnx__model_proto__descriptor, onnx, &pool, err);
+    Onnx__ModelProto *model = ood_onnx_unpack_to_change(onnx, &pool, err);
     if (model == NULL)
         goto out;
-    if (model->graph == NULL) {
-        ood_fail(err, OOD_INVALID, "the model has no graph");
-        goto out;
-    }
     all = list_tensors(model->graph, &n, err);
     if (all == NULL)
         goto out;

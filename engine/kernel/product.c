@@ -152,13 +152,8 @@ static void finish(float *c, size_t rows, size_t columns, const struct run *run)
         for (size_t part; j < columns; j += part) {
             part = columns - j < VECTOR ? columns - j : VECTOR;
             vec v = load_part(c + j, part, 0);
-            if (part == VECTOR)
-                v = load(c + j);
             apply_steps(&v, 1, run->steps, run->step_count);
-            if (part == VECTOR)
-                store(c + j, v);
-            else
-                store_part(c + j, part, v);
+            store_part(c + j, part, v);
         }
     }
 }

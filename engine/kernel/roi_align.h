@@ -27,7 +27,7 @@ struct ood_roi_form {
 
 /* map: channels last, values[height][width][channels]; box {x1, y1, x2, y2}; out[rows][columns][channels]. A box that is not finite gives NaN.
  * Work is in proportion to the map and the bins, however large the box. scratch: as many doubles as ood_roi_form_scratch says. */
-size_t ood_roi_form_scratch(const struct ood_roi_form *form, size_t channels, size_t height, size_t width);
+size_t ood_roi_form_scratch(size_t channels, size_t height, size_t width);
 void ood_roi_form_align(const struct ood_roi_form *form, const struct ood_roi_map *map, const float box[4], double *scratch, float *out);
 
 /* The mean over OOD_ROI_BINS × OOD_ROI_BINS bins: out[channels]. scratch[height + width]. Sums are in double, in one order. */

@@ -45,16 +45,14 @@ struct span { double first, end; };
 static struct span inside(const struct axis *axis, size_t bin)
 {
     struct span span = { 0, axis->samples };
-    const double start = (double)axis->from + (double)bin * (double)axis->bin, cells = (double)axis->cells;
-    const double low = (-1 - start) / axis->step - 2, high = (cells - start) / axis->step + 2;
-    if (axis->step > 0) {
-        span.first = low > 0 ? floor(low) : 0;
-        span.end = high < span.end ? ceil(high) : span.end;
-    } else if (axis->step < 0) {                             /* a box turned round: places go down */
-        const double near = (cells - start) / axis->step - 2, far = (-1 - start) / axis->step + 2;
-        span.first = near > 0 ? floor(near) : 0;
-        span.end = far < span.end ? ceil(far) : span.end;
-    }
+    if (axis->step == 0)
+        return span;
+    const double start = (double)axis->from + (double)bin * (double)axis->bin;
+    const double top = (-1 - start) / axis->step, bottom = ((double)axis->cells - start) / axis->step;
+    const bool down = axis->step > 0;        /* else a box turned round: places go up */
+    const double low = (down ? top : bottom) - 2, high = (down ? bottom : top) + 2;
+    span.first = low > 0 ? floor(low) : 0;
+    span.end = high < span.end ? ceil(high) : span.end;
     return span;
 }
 
@@ -154,11 +152,7 @@ static void greatest_bin(const struct ood_roi_map *map, const struct axis *y, si
 
 /* ---- boxes ---- */
 
-size_t ood_roi_form_scratch(const struct ood_roi_form *form, size_t channels, size_t height, size_t width)
-{
-    (void)form;
-    return channels + height + width;
-}
+size_t ood_roi_form_scratch(size_t channels, size_t height, size_t width) { return channels + height + width; }
 
 void ood_roi_form_align(const struct ood_roi_form *form, const struct ood_roi_map *map, const float box[4], double *scratch, float *out)
 {

@@ -121,8 +121,8 @@ const struct ood_op ood_op_non_zero = {
 
 /* ---- Compress ---- */
 
-/* Slices along the axis, of `inner` bytes, `outer` times; the first `told` of `dim` are told of. Without an axis: one flat list. */
-struct compress { size_t outer, dim, inner, told; };
+/* The first `told` slices are told of; a slice's part is of `bytes`. */
+struct compress { struct ood_op_slices slices; size_t bytes, told; };
 
 static size_t count_told(const struct compress *s, const unsigned char *condition)
 {
@@ -134,11 +134,11 @@ static size_t count_told(const struct compress *s, const unsigned char *conditio
 
 static void write_compress(const struct compress *s, const char *x, const unsigned char *condition, char *y)
 {
-    for (size_t o = 0; o < s->outer; o++, x += s->dim * s->inner)
+    for (size_t o = 0; o < s->slices.outer; o++, x += s->slices.count * s->bytes)
         for (size_t i = 0; i < s->told; i++)
             if (condition[i] != 0) {
-                memcpy(y, x + i * s->inner, s->inner);
-                y += s->inner;
+                memcpy(y, x + i * s->bytes, s->bytes);
+                y += s->bytes;
             }
 }
 
@@ -149,21 +149,10 @@ static void run_compress(const void *state, void *const *memory)
     *(int64_t *)memory[3] = (int64_t)count_told(state, memory[1]);
 }
 
-/* *axis: SIZE_MAX without one. */
-static bool compress_axis(const struct ood_graph *graph, const struct ood_node *node, size_t *axis, struct ood_error *err)
-{
-    *axis = SIZE_MAX;
-    return ood_node_attribute(node, "axis") == NULL ||
-           ood_op_axis(node, ood_node_int(node, "axis", 0), ood_node_input(graph, node, 0)->shape.rank, axis, err);
-}
-
 static struct compress compress_of(const struct ood_shape *x, enum ood_type type, size_t axis, size_t conditions)
 {
-    struct compress s = { .outer = 1, .dim = 1, .inner = ood_type_size(type) };
-    for (size_t i = 0; i < x->rank; i++)
-        *(axis == SIZE_MAX || i == axis ? &s.dim : i < axis ? &s.outer : &s.inner) *= (size_t)x->dims[i];
-    s.told = conditions < s.dim ? conditions : s.dim;
-    return s;
+    const struct ood_op_slices slices = ood_op_slices_of(x, axis);
+    return (struct compress){ slices, slices.inner * ood_type_size(type), conditions < slices.count ? conditions : slices.count };
 }
 
 static bool compress_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
@@ -174,12 +163,12 @@ static bool compress_shape(struct ood_graph *graph, const struct ood_node *node,
     if (condition->type != OOD_BOOL || condition->shape.rank != 1)
         return ood_node_fail(node, err, OOD_INVALID, "the condition is %s with %zu dimensions; expected bool, 1", ood_type_name(condition->type),
                              condition->shape.rank);
-    if (!compress_axis(graph, node, &axis, err) || !check_most(node, &x->shape, err) || !check_most(node, &condition->shape, err))
+    if (!ood_op_slice_axis(node, x->shape.rank, &axis, err) || !check_most(node, &x->shape, err) || !check_most(node, &condition->shape, err))
         return false;
     const struct compress s = compress_of(&x->shape, x->type, axis, (size_t)condition->shape.dims[0]);
     const bool known = x->constant != NULL && condition->constant != NULL;
     const size_t found = known ? count_told(&s, condition->constant->data) : s.told;
-    if (axis == SIZE_MAX)
+    if (axis == OOD_FLAT)
         shape = ood_shape_of(1, (int64_t)found);
     else
         shape.dims[axis] = (int64_t)found;
@@ -193,9 +182,9 @@ static bool compress_shape(struct ood_graph *graph, const struct ood_node *node,
 
 static bool compress_counted(const struct ood_graph *graph, const struct ood_node *node, size_t output, size_t *axis)
 {
-    const size_t rank = ood_node_input(graph, node, 0)->shape.rank;
-    const int64_t given = ood_node_int(node, "axis", 0);
-    *axis = (size_t)(given < 0 ? given + (int64_t)rank : given);
+    struct ood_error checked = { 0 };        /* by its shape() */
+    if (!ood_op_slice_axis(node, ood_node_input(graph, node, 0)->shape.rank, axis, &checked) || *axis == OOD_FLAT)
+        *axis = 0;
     return output == 0;
 }
 
@@ -205,7 +194,7 @@ static bool compress_lower(struct ood_builder *builder, const struct ood_node *n
     const struct ood_shape x = ood_builder_shape(builder, node->inputs[0]), condition = ood_builder_shape(builder, node->inputs[1]);
     struct ood_operand operands[4];
     size_t axis;
-    if (!compress_axis(graph, node, &axis, err))
+    if (!ood_op_slice_axis(node, x.rank, &axis, err))
         return false;
     const struct compress state = compress_of(&x, graph->values[node->inputs[0]].type, axis, (size_t)condition.dims[0]);
     return ood_builder_input(builder, node->inputs[0], OOD_PLAIN, &operands[0], err) &&

@@ -7,6 +7,14 @@
 /* An axis of a value of `rank` dimensions, counted from the end where negative. Out of range: OOD_INVALID. */
 bool ood_op_axis(const struct ood_node *node, int64_t axis, size_t rank, size_t *out, struct ood_error *err) OOD_MUST_CHECK;
 
+/* The attribute `axis` of a value of `rank` dimensions, by which it is cut into slices; without it OOD_FLAT: its elements are the slices of one flat list. */
+#define OOD_FLAT SIZE_MAX
+bool ood_op_slice_axis(const struct ood_node *node, size_t rank, size_t *axis, struct ood_error *err) OOD_MUST_CHECK;
+
+/* Element (o, i) of slice k is x[(o·count + k)·inner + i]. No dimension hangs on the batch. */
+struct ood_op_slices { size_t outer, count, inner; };
+struct ood_op_slices ood_op_slices_of(const struct ood_shape *x, size_t axis);
+
 /* A type by its number in onnx.proto's TensorProto.DataType; false where it is none of ours. */
 bool ood_op_type_of(int64_t number, enum ood_type *out);
 

@@ -82,7 +82,7 @@ static bool roi_align_lower(struct ood_builder *builder, const struct ood_node *
     struct ood_operand operands[5];
     if (!form_of(node, &state.form, err))
         return false;
-    const size_t scratch = ood_roi_form_scratch(&state.form, state.map.channels, state.map.height, state.map.width);
+    const size_t scratch = ood_roi_form_scratch(state.map.channels, state.map.height, state.map.width);
     return ood_builder_input(builder, node->inputs[0], OOD_NHWC, &operands[0], err) &&
            ood_builder_input(builder, node->inputs[1], OOD_PLAIN, &operands[1], err) &&
            ood_builder_input(builder, node->inputs[2], OOD_PLAIN, &operands[2], err) &&

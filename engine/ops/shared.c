@@ -14,6 +14,20 @@ bool ood_op_axis(const struct ood_node *node, int64_t axis, size_t rank, size_t 
     return true;
 }
 
+bool ood_op_slice_axis(const struct ood_node *node, size_t rank, size_t *axis, struct ood_error *err)
+{
+    *axis = OOD_FLAT;
+    return ood_node_attribute(node, "axis") == NULL || ood_op_axis(node, ood_node_int(node, "axis", 0), rank, axis, err);
+}
+
+struct ood_op_slices ood_op_slices_of(const struct ood_shape *x, size_t axis)
+{
+    struct ood_op_slices slices = { 1, 1, 1 };
+    for (size_t i = 0; i < x->rank; i++)
+        *(axis == OOD_FLAT || i == axis ? &slices.count : i < axis ? &slices.outer : &slices.inner) *= (size_t)x->dims[i];
+    return slices;
+}
+
 bool ood_op_type_of(int64_t number, enum ood_type *out)
 {
     switch (number) {

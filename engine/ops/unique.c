@@ -12,7 +12,7 @@
 
 enum { VALUES, FIRST, INVERSE, COUNTS, OUTPUTS };
 
-/* n slices of outer × inner elements; element (o, i) of slice k is x[(o·n + k)·inner + i]. */
+/* As ood_op_slices has it: n slices. */
 struct unique { enum ood_type type; size_t outer, n, inner; bool sorted; bool given[OUTPUTS]; };
 
 struct slices { const struct unique *form; const void *x; };
@@ -101,20 +101,11 @@ static void run_unique(const void *state, void *const *memory)
     *(int64_t *)memory[1] = (int64_t)different;
 }
 
-/* *axis: SIZE_MAX without one. */
-static bool unique_axis(const struct ood_graph *graph, const struct ood_node *node, size_t *axis, struct ood_error *err)
-{
-    *axis = SIZE_MAX;
-    return ood_node_attribute(node, "axis") == NULL ||
-           ood_op_axis(node, ood_node_int(node, "axis", 0), ood_node_input(graph, node, 0)->shape.rank, axis, err);
-}
-
 static struct unique unique_of(const struct ood_node *node, const struct ood_shape *x, enum ood_type type, size_t axis)
 {
-    struct unique s = { .type = type, .outer = 1, .n = 1, .inner = 1, .sorted = ood_node_int(node, "sorted", 1) != 0 };
-    for (size_t i = 0; i < x->rank; i++)
-        *(axis == SIZE_MAX || i == axis ? &s.n : i < axis ? &s.outer : &s.inner) *= (size_t)x->dims[i];
-    return s;
+    const struct ood_op_slices slices = ood_op_slices_of(x, axis);
+    return (struct unique){ .type = type, .outer = slices.outer, .n = slices.count, .inner = slices.inner,
+                            .sorted = ood_node_int(node, "sorted", 1) != 0 };
 }
 
 static bool unique_shape(struct ood_graph *graph, const struct ood_node *node, struct ood_error *err)
@@ -124,7 +115,7 @@ static bool unique_shape(struct ood_graph *graph, const struct ood_node *node, s
     struct ood_shape values = x->shape;
     int64_t elements;
     size_t axis;
-    if (!unique_axis(graph, node, &axis, err))
+    if (!ood_op_slice_axis(node, x->shape.rank, &axis, err))
         return false;
     if (ood_shape_has_batch(&x->shape))
         return ood_node_fail(node, err, OOD_UNSUPPORTED, "a number of elements that depends on the batch");
@@ -132,7 +123,7 @@ static bool unique_shape(struct ood_graph *graph, const struct ood_node *node, s
         return ood_node_fail(node, err, OOD_LIMIT, "more than %lld elements", (long long)ELEMENTS_MOST);
     const struct unique s = unique_of(node, &x->shape, type, axis);
     const struct ood_shape list = ood_shape_of(1, (int64_t)s.n);
-    if (axis == SIZE_MAX)
+    if (axis == OOD_FLAT)
         values = list;
     return ood_graph_set_output(graph, node, VALUES, type, &values, err) && ood_graph_set_output(graph, node, FIRST, OOD_INT64, &list, err) &&
            ood_graph_set_output(graph, node, INVERSE, OOD_INT64, &list, err) && ood_graph_set_output(graph, node, COUNTS, OOD_INT64, &list, err);
@@ -140,9 +131,9 @@ static bool unique_shape(struct ood_graph *graph, const struct ood_node *node, s
 
 static bool unique_counted(const struct ood_graph *graph, const struct ood_node *node, size_t output, size_t *axis)
 {
-    const size_t rank = ood_node_input(graph, node, 0)->shape.rank;
-    const int64_t given = ood_node_int(node, "axis", 0);
-    *axis = output != VALUES ? 0 : (size_t)(given < 0 ? given + (int64_t)rank : given);
+    struct ood_error checked = { 0 };        /* by its shape() */
+    if (!ood_op_slice_axis(node, ood_node_input(graph, node, 0)->shape.rank, axis, &checked) || *axis == OOD_FLAT || output != VALUES)
+        *axis = 0;
     return output != INVERSE;
 }
 
@@ -152,7 +143,7 @@ static bool unique_lower(struct ood_builder *builder, const struct ood_node *nod
     const struct ood_shape x = ood_builder_shape(builder, node->inputs[0]);
     struct ood_operand operands[3 + OUTPUTS];
     size_t axis, count = 3;
-    if (!unique_axis(graph, node, &axis, err))
+    if (!ood_op_slice_axis(node, x.rank, &axis, err))
         return false;
     struct unique state = unique_of(node, &x, graph->values[node->inputs[0]].type, axis);
     if (!ood_builder_input(builder, node->inputs[0], OOD_PLAIN, &operands[0], err) || !ood_builder_count(builder, node, &operands[1], err) ||

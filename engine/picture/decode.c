@@ -40,11 +40,7 @@ void ood_picture_warn(struct ood_picture *picture, const char *text)
 }
 
 /* Kinds this build reads; JPEG, which alone is decoded smaller, has its own way in. */
-static const struct {
-    bool (*header)(const unsigned char *bytes, size_t size, struct picture_header *header, struct ood_error *err);
-    bool (*decode)(const unsigned char *bytes, size_t size, const struct picture_header *header,
-                   struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err);
-} readers[PICTURE_KINDS] = {
+static const struct { picture_header_function *header; picture_decode_function *decode; } readers[PICTURE_KINDS] = {
     [PICTURE_PNG] = { ood_png_header, ood_png_decode },
 #ifdef OOD_HAVE_WEBP
     [PICTURE_WEBP] = { ood_webp_header, ood_webp_decode },

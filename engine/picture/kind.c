@@ -6,7 +6,7 @@
 
 static const char *const names[PICTURE_KINDS] = { "JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF" };
 
-/* `skipped` bytes of a signature may be anything. */
+/* Bytes skip_from … skip_to - 1 of a signature may be anything. */
 static const struct { enum picture_kind kind; size_t size, skip_from, skip_to; const char *magic; } known[] = {
     { PICTURE_JPEG, 3, 0, 0, "\xFF\xD8\xFF" },
     { PICTURE_PNG, 8, 0, 0, "\x89PNG\r\n\x1A\n" },

@@ -35,26 +35,12 @@ bool ood_jpeg_header(const unsigned char *bytes, size_t size, struct ood_workspa
                      struct picture_header *header, struct ood_error *err) OOD_MUST_CHECK;
 bool ood_jpeg_decode(const unsigned char *bytes, size_t size, const struct picture_header *header, size_t denominator,
                      struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
-bool ood_png_header(const unsigned char *bytes, size_t size, struct picture_header *header,
-                    struct ood_error *err) OOD_MUST_CHECK;
-bool ood_png_decode(const unsigned char *bytes, size_t size, const struct picture_header *header,
-                    struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
-bool ood_webp_header(const unsigned char *bytes, size_t size, struct picture_header *header,
-                     struct ood_error *err) OOD_MUST_CHECK;
-bool ood_webp_decode(const unsigned char *bytes, size_t size, const struct picture_header *header,
-                     struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
-bool ood_gif_header(const unsigned char *bytes, size_t size, struct picture_header *header,
-                    struct ood_error *err) OOD_MUST_CHECK;
-bool ood_gif_decode(const unsigned char *bytes, size_t size, const struct picture_header *header,
-                    struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
-bool ood_bmp_header(const unsigned char *bytes, size_t size, struct picture_header *header,
-                    struct ood_error *err) OOD_MUST_CHECK;
-bool ood_bmp_decode(const unsigned char *bytes, size_t size, const struct picture_header *header,
-                    struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
-bool ood_tiff_header(const unsigned char *bytes, size_t size, struct picture_header *header,
-                     struct ood_error *err) OOD_MUST_CHECK;
-bool ood_tiff_decode(const unsigned char *bytes, size_t size, const struct picture_header *header,
-                     struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err) OOD_MUST_CHECK;
+
+typedef bool picture_header_function(const unsigned char *bytes, size_t size, struct picture_header *header, struct ood_error *err);
+typedef bool picture_decode_function(const unsigned char *bytes, size_t size, const struct picture_header *header,
+                                     struct ood_workspace *workspace, struct ood_picture *picture, struct ood_error *err);
+OOD_MUST_CHECK picture_header_function ood_png_header, ood_webp_header, ood_gif_header, ood_bmp_header, ood_tiff_header;
+OOD_MUST_CHECK picture_decode_function ood_png_decode, ood_webp_decode, ood_gif_decode, ood_bmp_decode, ood_tiff_decode;
 
 /* What every decoder ends with, in place (colour.c). Colour over white, rounded to nearest: [count][4] to [count][3]. */
 void ood_lay_on_white(unsigned char *pixels, size_t count);

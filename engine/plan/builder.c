@@ -399,7 +399,8 @@ bool ood_builder_sole(const struct ood_builder *builder, uint32_t value)
 {
     const struct ood_graph *graph = builder->model->graph;
     const struct ood_tensor *tensor = graph->values[value].constant;
-    if (graph->later_count > 0 || builder->model->base != NULL || tensor == NULL || !tensor->owned || tensor->type != OOD_FLOAT32 || tensor->count < LEAST_SPENT || graph->values[value].uses != 1)
+    if (graph->later_count > 0 || builder->model->base != NULL || tensor == NULL || !tensor->owned || tensor->type != OOD_FLOAT32 ||
+        tensor->count < LEAST_SPENT || graph->values[value].uses != 1)
         return false;
     for (size_t i = 0; i < graph->value_count; i++)
         if (i != value && graph->values[i].constant == tensor)

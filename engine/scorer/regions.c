@@ -16,6 +16,7 @@ struct ood_regions {
     size_t batch, tensor_count;
     const float *tensors[OOD_DETECTOR_TENSORS];
     float *found[OOD_DETECTOR_TENSORS];      /* [OOD_DETECTOR_FOUND][columns]: rows that a run tells the number of; else NULL */
+    size_t columns[OOD_DETECTOR_TENSORS];
     struct ood_candidate *candidates;        /* [ood_decoder_candidates] */
     double *scratch;
     float *input;                            /* of the last run: the network may write over its own */
@@ -87,9 +88,11 @@ struct ood_regions *ood_regions_new(struct ood_model *model, const struct ood_de
     if (regions->run == NULL || regions->candidates == NULL || regions->scratch == NULL || regions->input == NULL)
         goto fail;
     for (size_t i = 0; i < regions->tensor_count; i++) {
-        const size_t columns = ood_detector_found(ood_decoder_detector(decoder), names[i]);
-        regions->found[i] = columns == 0 ? NULL : ood_new_array(float, OOD_DETECTOR_FOUND * columns, err);
-        if (columns > 0 && regions->found[i] == NULL)
+        regions->columns[i] = ood_detector_found(ood_decoder_detector(decoder), names[i]);
+        if (regions->columns[i] == 0)
+            continue;
+        regions->found[i] = ood_new_array(float, OOD_DETECTOR_FOUND * regions->columns[i], err);
+        if (regions->found[i] == NULL)
             goto fail;
     }
     return regions;
@@ -150,11 +153,12 @@ static void warn(struct ood_scene *scene, const char *text)
 }
 
 /* Rows that the network found, as many as there are, as float32 behind each other. */
-static bool take_found(struct ood_regions *regions, size_t i, size_t columns, struct ood_error *err)
+static bool take_found(struct ood_regions *regions, size_t i, struct ood_error *err)
 {
     const struct ood_shape shape = ood_run_output_shape(regions->run, regions->batch, i);
     const enum ood_type type = ood_run_output_type(regions->run, regions->batch, i);
     const void *data = ood_run_output(regions->run, regions->batch, i);
+    const size_t columns = regions->columns[i];
     float *to = regions->found[i];
     size_t count;
     char text[OOD_SHAPE_TEXT];
@@ -173,14 +177,11 @@ static bool take_found(struct ood_regions *regions, size_t i, size_t columns, st
 
 static bool execute(struct ood_regions *regions, struct ood_error *err)
 {
-    const char *names[OOD_DETECTOR_TENSORS];
-    const struct ood_detector *detector = ood_decoder_detector(regions->decoder);
     memcpy(ood_run_input(regions->run, regions->batch, 0), regions->input, ood_preprocess_floats(&regions->preprocess) * sizeof(float));
     if (!ood_run_all(regions->run, regions->batch, err))
         return false;
-    (void)!ood_detector_tensors(detector, names);
     for (size_t i = 0; i < regions->tensor_count; i++) {
-        if (regions->found[i] != NULL && !take_found(regions, i, ood_detector_found(detector, names[i]), err))
+        if (regions->found[i] != NULL && !take_found(regions, i, err))
             return false;
         regions->tensors[i] = regions->found[i] != NULL ? regions->found[i] : ood_run_output(regions->run, regions->batch, i);
     }

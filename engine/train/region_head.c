@@ -8,7 +8,7 @@
 #include "graph/write.h"
 #include "ops/ops.h"
 #include "train/picture_set.h"
-#include "train/trainer.h"
+#include "train/training_internal.h"
 
 enum { STREAM_IN = 21, STREAM_OUT = 22 };    /* of the seed */
 
@@ -68,7 +68,6 @@ static bool make_network(size_t classes, size_t dimension, struct ood_bytes *out
         ood_free(zeros);
         return false;
     }
-    memset(zeros, 0, most * dimension * sizeof *zeros);
     ood_onnx_input(builder, "regions", &input);
     ood_onnx_initialiser(builder, "A", &square, zeros);
     ood_onnx_initialiser(builder, "a", &row, zeros);
@@ -172,22 +171,6 @@ static bool own_margins(struct work *work, struct ood_loss_options *loss, struct
     return done;
 }
 
-static bool make_optimiser(struct work *work, struct ood_error *err)
-{
-    size_t count = ood_trainer_parameter_count(work->trainer), cells = work->set->classes * work->set->dimension;
-    struct ood_block *blocks = ood_new_array(struct ood_block, count + 1, err);
-    if (blocks == NULL)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        struct ood_parameter p = ood_trainer_parameter(work->trainer, i);
-        blocks[i] = (struct ood_block){ p.name, p.value, p.gradient, p.count, p.decay, 1 };
-    }
-    blocks[count] = (struct ood_block){ "prototypes", work->prototypes, work->prototype_gradient, cells, false, work->options->prototype_rate };
-    work->optimiser = ood_optimiser_new(blocks, count + 1, &work->options->optimiser, err);
-    ood_free(blocks);
-    return work->optimiser != NULL;
-}
-
 static bool make_orders(struct work *work, struct ood_error *err)
 {
     const struct ood_region_set *set = work->set;
@@ -281,14 +264,10 @@ static bool take_out(const struct work *work, struct ood_region_head *head, stru
     memcpy(head->bias, parameter(work, "a"), dimension * sizeof(float));
     memcpy(head->logit_weights, parameter(work, "B"), classes * dimension * sizeof(float));
     memcpy(head->logit_bias, parameter(work, "b"), classes * sizeof(float));
-    for (size_t k = 0; k < classes; k++) {
-        const float *v = work->prototypes + k * dimension;
-        double squares = 0;
-        for (size_t d = 0; d < dimension; d++)
-            squares += (double)v[d] * (double)v[d];
-        for (size_t d = 0; d < dimension; d++)
-            head->prototypes[k * dimension + d] = work->counts[k] > 0 ? (float)((double)v[d] / sqrt(squares)) : 0;
-    }
+    ood_training_unit(work->prototypes, classes, dimension, head->prototypes);
+    for (size_t k = 0; k < classes; k++)
+        if (work->counts[k] == 0)
+            memset(head->prototypes + k * dimension, 0, dimension * sizeof(float));
     return true;
 }
 
@@ -311,7 +290,8 @@ bool ood_region_head_train(const struct ood_region_set *set, const struct ood_re
     struct ood_region_head made = { .loss = options->loss };
     bool done = check(set, options, err) && find_scale(&work, err) && first_prototypes(&work, err) &&
                 (isnan(options->own_in) || own_margins(&work, &made.loss, err)) && make_trainer(&work, err) && make_orders(&work, err) &&
-                make_optimiser(&work, err) &&
+                (work.optimiser = ood_training_optimiser(work.trainer, work.prototypes, work.prototype_gradient, set->classes * set->dimension,
+                                                         options->prototype_rate, &options->optimiser, err)) != NULL &&
                 (work.loss = ood_loss_new(set->classes, set->dimension, options->batch_in + options->batch_out, &made.loss, err)) != NULL;
     for (size_t step = 0; done && step < options->steps; step++) {
         done = take_step(&work, step, &made.last, err) || ood_error_prefix(err, "step %zu", step + 1);

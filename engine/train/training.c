@@ -39,8 +39,8 @@ static struct ood_trainer *make_trainer(const struct ood_training *training, boo
     return trainer;
 }
 
-/* Blocks for the trainer's parameters and the prototypes. */
-static struct ood_optimiser *make_optimiser(struct ood_training *training, struct ood_trainer *trainer, struct ood_error *err)
+struct ood_optimiser *ood_training_optimiser(struct ood_trainer *trainer, float *prototypes, float *gradient, size_t cells, double rate,
+                                             const struct ood_optimiser_options *options, struct ood_error *err)
 {
     size_t count = ood_trainer_parameter_count(trainer);
     struct ood_block *blocks = ood_new_array(struct ood_block, count + 1, err);
@@ -50,12 +50,17 @@ static struct ood_optimiser *make_optimiser(struct ood_training *training, struc
         struct ood_parameter parameter = ood_trainer_parameter(trainer, i);
         blocks[i] = (struct ood_block){ parameter.name, parameter.value, parameter.gradient, parameter.count, parameter.decay, 1 };
     }
-    if (training->has_prototypes)
-        blocks[count++] = (struct ood_block){ "the prototypes", training->prototypes, training->prototype_gradient,
-                                              training->classes * training->dimension, false, training->options.prototype_rate };
-    struct ood_optimiser *optimiser = ood_optimiser_new(blocks, count, &training->options.optimiser, err);
+    if (prototypes != NULL)
+        blocks[count++] = (struct ood_block){ "the prototypes", prototypes, gradient, cells, false, rate };
+    struct ood_optimiser *optimiser = ood_optimiser_new(blocks, count, options, err);
     ood_free(blocks);
     return optimiser;
+}
+
+static struct ood_optimiser *make_optimiser(struct ood_training *training, struct ood_trainer *trainer, struct ood_error *err)
+{
+    return ood_training_optimiser(trainer, training->prototypes, training->prototype_gradient, training->classes * training->dimension,
+                                  training->options.prototype_rate, &training->options.optimiser, err);
 }
 
 static void copy(float *to, const float *from, size_t count)
@@ -256,20 +261,24 @@ bool ood_training_onnx(struct ood_training *training, struct ood_bytes *out, str
     return done;
 }
 
-bool ood_training_prototypes(struct ood_training *training, float *unit)
+void ood_training_unit(const float *prototypes, size_t classes, size_t dimension, float *unit)
 {
-    size_t dimension = training->dimension;
-    if (!training->has_prototypes)
-        return false;
-    ood_optimiser_swap_average(training->optimiser);
-    for (size_t k = 0; k < training->classes; k++) {
-        const float *v = training->prototypes + k * dimension;
+    for (size_t k = 0; k < classes; k++) {
+        const float *v = prototypes + k * dimension;
         double squares = 0;
         for (size_t i = 0; i < dimension; i++)
             squares += (double)v[i] * (double)v[i];
         for (size_t i = 0; i < dimension; i++)
             unit[k * dimension + i] = (float)((double)v[i] / sqrt(squares));
     }
+}
+
+bool ood_training_prototypes(struct ood_training *training, float *unit)
+{
+    if (!training->has_prototypes)
+        return false;
+    ood_optimiser_swap_average(training->optimiser);
+    ood_training_unit(training->prototypes, training->classes, training->dimension, unit);
     ood_optimiser_swap_average(training->optimiser);
     return true;
 }

@@ -1,4 +1,4 @@
-/* What training.c and checkpoint.c share. */
+/* What training.c, checkpoint.c and region_head.c share. */
 #ifndef OOD_TRAIN_TRAINING_INTERNAL_H
 #define OOD_TRAIN_TRAINING_INTERNAL_H
 
@@ -20,6 +20,13 @@ struct ood_training {
     int32_t *labels;                         /* [N] */
     uint64_t step;
 };
+
+/* Over the trainer's parameters in order, then v of the prototypes (NULL: none) with its gradient and rate, `cells` numbers. NULL on failure. */
+struct ood_optimiser *ood_training_optimiser(struct ood_trainer *trainer, float *prototypes, float *gradient, size_t cells, double rate,
+                                             const struct ood_optimiser_options *options, struct ood_error *err) OOD_MUST_CHECK;
+
+/* c_k = v_k/|v_k|: unit[K][D]. */
+void ood_training_unit(const float *prototypes, size_t classes, size_t dimension, float *unit);
 
 /* The losses with these options from now on. */
 bool ood_training_set_loss(struct ood_training *training, const struct ood_loss_options *options, struct ood_error *err) OOD_MUST_CHECK;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "kernel/winograd.h"
+#include "tests/bench/median.h"
 
 /* Square, the kernel too; padded so that the result has size / stride a side. */
 struct layer { const char *name; size_t in, out, size, kernel, stride; };
@@ -189,18 +190,6 @@ static void end_own(struct own *own)
     float *const memory[] = { own->source, own->target, own->weights, own->u, own->back_u, own->scratch };
     for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++)
         free(memory[i]);
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *x, size_t n)
-{
-    qsort(x, n, sizeof *x, ascending);
-    return x[n / 2];
 }
 
 #endif

@@ -14,6 +14,7 @@
 #include "plan/dnnl.h"
 #include "kernel/winograd.h"
 #include "tests/bench/layer_options.h"
+#include "tests/bench/median.h"
 
 struct layer { size_t in, out, size, count; };
 
@@ -147,18 +148,6 @@ static double run_own(const struct chain *chain, const struct ood_kernels *kerne
 }
 
 /* ---- a case ---- */
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *x, size_t n)
-{
-    qsort(x, n, sizeof *x, ascending);
-    return x[n / 2];
-}
 
 #define MOST_ROUNDS 20000
 static double times[5][MOST_ROUNDS];         /* direct, oneDNN's Winograd, ours, ratios */

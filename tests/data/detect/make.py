@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 """Records what torchvision 0.14 (roi_align, nms) and OpenCV 4.6 (resize) say: roi_align.safetensors, resize.safetensors.
 Needs Debian's python3-torchvision, python3-opencv, python3-numpy. Run: /usr/bin/python3 tests/data/detect/make.py tests/data/detect"""
-import json
-import struct
+import os
 import sys
 
 import cv2
@@ -10,17 +9,8 @@ import numpy as np
 import torch
 import torchvision
 
-
-def write(path, tensors):
-    header, data = {}, b""
-    for name, values in tensors.items():
-        values = np.ascontiguousarray(values, dtype="<f4")
-        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [len(data), len(data) + values.nbytes]}
-        data += values.tobytes()
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + data)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from record import write
 
 
 def roi_align():

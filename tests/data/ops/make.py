@@ -1,25 +1,15 @@
 #!/usr/bin/python3
 """Records what torchvision 0.14 says of roi_align in every form that ONNX's RoiAlign has: roi_forms.safetensors. Needs Debian's python3-torchvision,
 python3-numpy. Run: /usr/bin/python3 tests/data/ops/make.py tests/data/ops"""
-import json
-import struct
+import os
 import sys
 
 import numpy as np
 import torch
 import torchvision
 
-
-def write(path, tensors):
-    header, data = {}, b""
-    for name, values in tensors.items():
-        values = np.ascontiguousarray(values, dtype="<f4")
-        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [len(data), len(data) + values.nbytes]}
-        data += values.tobytes()
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + data)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from record import write
 
 
 def roi_forms():

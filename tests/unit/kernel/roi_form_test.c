@@ -29,7 +29,7 @@ static void check_form(const struct ood_safetensors *tensors, size_t i)
     const struct ood_roi_map roi = { .values = map, .height = map_shape[0], .width = map_shape[1], .channels = map_shape[2],
                                      .scale_x = (double)numbers[0], .scale_y = (double)numbers[0] };
     const size_t count = form.rows * form.columns * roi.channels;
-    double *scratch = ood_new_array(double, ood_roi_form_scratch(&form, roi.channels, roi.height, roi.width), &err);
+    double *scratch = ood_new_array(double, ood_roi_form_scratch(roi.channels, roi.height, roi.width), &err);
     float *out = ood_new_array(float, count, &err);
     for (size_t b = 0; b < boxes_shape[0]; b++) {
         ood_roi_form_align(&form, &roi, boxes + 4 * b, scratch, out);
