@@ -147,7 +147,50 @@ static Onnx__TensorShapeProto *first_input(const Onnx__GraphProto *graph)
     return NULL;
 }
 
-bool ood_onnx_resize_input(const struct ood_bytes *onnx, const struct ood_shape *asked, struct ood_bytes *out, struct ood_error *err)
+/* An AveragePool whose one window is its whole map, without pads. */
+static bool pools_all(const struct ood_graph *graph, const struct ood_node *node)
+{
+    if (strcmp(node->op->name, "AveragePool") != 0)
+        return false;
+    const struct ood_shape *map = &graph->values[node->inputs[0]].shape, *pooled = &graph->values[node->outputs[0]].shape;
+    size_t count, pads;
+    const int64_t *kernel = ood_node_ints(node, "kernel_shape", &count), *pad = ood_node_ints(node, "pads", &pads);
+    for (size_t i = 0; i < pads; i++)
+        if (pad[i] != 0)
+            return false;
+    for (size_t i = 0; i < count; i++)
+        if (count + 2 != map->rank || kernel[i] != map->dims[2 + i] || pooled->dims[2 + i] != 1)
+            return false;
+    return count > 0;
+}
+
+static Onnx__NodeProto *find_node(const Onnx__GraphProto *graph, const char *output)
+{
+    for (size_t i = 0; i < graph->n_node; i++)
+        if (graph->node[i]->n_output > 0 && strcmp(graph->node[i]->output[0], output) == 0)
+            return graph->node[i];
+    return NULL;
+}
+
+/* The means over whole maps at the size `full` stay means over whole maps. */
+static bool widen_pools(const struct ood_bytes *onnx, const struct ood_graph_options *full, Onnx__GraphProto *to, struct ood_error *err)
+{
+    struct ood_graph *graph = ood_graph_read(onnx, full, err);
+    for (size_t i = 0; graph != NULL && i < graph->node_count; i++) {
+        const struct ood_node *node = &graph->nodes[i];
+        Onnx__NodeProto *pool = pools_all(graph, node) ? find_node(to, graph->values[node->outputs[0]].name) : NULL;
+        if (pool != NULL) {
+            pool->op_type = (char *)"GlobalAveragePool";
+            pool->n_attribute = 0;
+        }
+    }
+    bool done = graph != NULL;
+    ood_graph_free(graph);
+    return done;
+}
+
+bool ood_onnx_resize_input(const struct ood_bytes *onnx, const struct ood_graph_options *full, const struct ood_shape *asked, struct ood_bytes *out,
+                           struct ood_error *err)
 {
     struct ood_pool pool = { 0 };
     bool done = false;
@@ -161,6 +204,8 @@ bool ood_onnx_resize_input(const struct ood_bytes *onnx, const struct ood_shape 
                  ood_shape_print(asked, text));
         goto out;
     }
+    if (!widen_pools(onnx, full, model->graph, err))
+        goto out;
     for (size_t i = 0; i < asked->rank; i++)
         if (asked->dims[i] > 0) {
             shape->dim[i]->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;

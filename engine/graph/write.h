@@ -22,8 +22,9 @@ bool ood_onnx_append(const struct ood_bytes *onnx, const struct ood_bytes *more,
 bool ood_onnx_has_prefix(const struct ood_bytes *onnx, const char *prefix, bool *has, struct ood_error *err) OOD_MUST_CHECK;
 
 /* The file with the size `asked` in place of its first input's (the batch, a dimension of 0 or less, stays as it is): for a network
- * that works at more sizes than the one it was written for. Ranks that differ: OOD_INVALID. */
-bool ood_onnx_resize_input(const struct ood_bytes *onnx, const struct ood_shape *asked, struct ood_bytes *out,
+ * that works at more sizes than the one it was written for. An AveragePool that takes the whole map when the file is read by `full` becomes
+ * GlobalAveragePool, which does so at every size. Ranks that differ: OOD_INVALID; what ood_graph_read refuses. */
+bool ood_onnx_resize_input(const struct ood_bytes *onnx, const struct ood_graph_options *full, const struct ood_shape *asked, struct ood_bytes *out,
                            struct ood_error *err) OOD_MUST_CHECK;
 
 /* ---- a file from scratch: opset 13, IR version 7. The first error stands; what follows does nothing; finish tells it ---- */

@@ -29,9 +29,10 @@ static struct ood_trainer *make_trainer(const struct ood_training *training, boo
     options.input_shape = input_shape(training, early);
     if (!early)
         return ood_trainer_new(training->onnx, &options, err);
+    const struct ood_graph_options full = { .operators = options.operators, .input_shape = input_shape(training, false) };
     struct ood_shape size = options.input_shape;
     size.dims[0] = 0;                        /* the batch stays as it is */
-    if (ood_onnx_resize_input(training->onnx, &size, &resized, err))
+    if (ood_onnx_resize_input(training->onnx, &full, &size, &resized, err))
         trainer = ood_trainer_new(&resized, &options, err);
     ood_bytes_free(&resized);
     if (trainer == NULL)

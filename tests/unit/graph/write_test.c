@@ -157,13 +157,48 @@ static void test_resize(void **state)
     struct ood_error err = { 0 };
     struct ood_bytes file = make_file(false), out = { 0 };
     struct ood_shape asked = ood_shape_of(2, (int64_t)-1, (int64_t)1), other = ood_shape_of(3, (int64_t)-1, (int64_t)1, (int64_t)1);
-    check_ok(ood_onnx_resize_input(&file, &asked, &out, &err));
+    const struct ood_graph_options full = { .operators = ood_op_table };
+    check_ok(ood_onnx_resize_input(&file, &full, &asked, &out, &err));
     struct ood_graph *graph = read_back(&out);
     assert_int_equal(graph->values[graph->inputs[0]].shape.dims[1], 1);
     assert_true(ood_dim_is_batch(graph->values[graph->inputs[0]].shape.dims[0]));
     ood_graph_free(graph);
     ood_bytes_free(&out);
-    check_fails(ood_onnx_resize_input(&file, &other, &out, &err), OOD_INVALID, "2 dimensions");
+    check_fails(ood_onnx_resize_input(&file, &full, &other, &out, &err), OOD_INVALID, "2 dimensions");
+    ood_bytes_free(&file);
+}
+
+/* The pool that takes the whole map takes it at 6x6 too; one of the same kernel with a pad, and a smaller one, stay what they are. */
+static void test_resize_pools(void **state)
+{
+    (void)state;
+    struct ood_error err = { 0 };
+    struct ood_bytes out = { 0 };
+    struct ood_onnx_builder *builder = ood_onnx_builder_new("pools", &err);
+    const struct ood_shape input = ood_shape_of(4, (int64_t)0, (int64_t)2, (int64_t)8, (int64_t)8), output = ood_shape_of(4, (int64_t)0, (int64_t)2, (int64_t)1, (int64_t)1);
+    const int64_t kernel[2] = { 8, 8 }, small[2] = { 2, 2 }, pads[4] = { 1, 1, 1, 1 };
+    const struct ood_onnx_attribute whole[] = { { .name = "kernel_shape", .ints = kernel, .count = 2 }, { .name = "pads", .ints = pads, .count = 4 } };
+    const struct ood_onnx_attribute part = { .name = "kernel_shape", .ints = small, .count = 2 };
+    ood_onnx_input(builder, "x", &input);
+    ood_onnx_node(builder, "AveragePool", (const char *const[]){ "x" }, 1, "all", whole, 1);
+    ood_onnx_node(builder, "AveragePool", (const char *const[]){ "x" }, 1, "padded", whole, 2);
+    ood_onnx_node(builder, "AveragePool", (const char *const[]){ "x" }, 1, "part", &part, 1);
+    ood_onnx_output(builder, "all", &output);
+    struct ood_bytes file;
+    check_ok(ood_onnx_builder_finish(builder, &file, &err));
+    const struct ood_graph_options full = { .operators = ood_op_table };
+    const struct ood_shape asked = ood_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)6, (int64_t)6);
+    check_ok(ood_onnx_resize_input(&file, &full, &asked, &out, &err));
+    struct ood_graph *graph = read_back(&out);
+    const struct ood_value *all = &graph->values[ood_graph_find(graph, "all")];
+    assert_string_equal(graph->nodes[all->producer].op->name, "GlobalAveragePool");
+    assert_true(all->shape.dims[2] == 1 && all->shape.dims[3] == 1);
+    const struct ood_value *padded = &graph->values[ood_graph_find(graph, "padded")], *third = &graph->values[ood_graph_find(graph, "part")];
+    assert_string_equal(graph->nodes[padded->producer].op->name, "AveragePool");
+    assert_string_equal(graph->nodes[third->producer].op->name, "AveragePool");
+    assert_int_equal(third->shape.dims[2], 5);
+    ood_graph_free(graph);
+    ood_bytes_free(&out);
     ood_bytes_free(&file);
 }
 
@@ -198,7 +233,8 @@ static void test_build(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replace), cmocka_unit_test(test_replace_refuses), cmocka_unit_test(test_append), cmocka_unit_test(test_resize), cmocka_unit_test(test_build),
+        cmocka_unit_test(test_replace), cmocka_unit_test(test_replace_refuses), cmocka_unit_test(test_append), cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_resize_pools), cmocka_unit_test(test_build),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
