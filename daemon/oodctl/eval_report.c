@@ -117,17 +117,39 @@ static size_t best_of(const struct ood_subject_figures *figures, size_t row, siz
     return best;
 }
 
+/* A folded table with a column a score begins. */
+static void open_table(struct page *page, const struct eval *eval, const struct ood_subject_figures *figures, bool open, const char *title, const char *sense)
+{
+    page_add(page, "<details%s><summary>%s%s</summary>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">set</th>", open ? " open" : "", title, sense);
+    for (size_t c = 0; c < OOD_CONTENDERS; c++)
+        if (figures->of[c].there)
+            page_add(page, "<th scope=\"col\">%s</th>", eval_title(eval, c));
+    page_add(page, "</tr></thead>\n<tbody>\n");
+}
+
+static void write_aurc(struct page *page, const struct eval *eval, size_t i)
+{
+    const struct ood_subject_figures *figures = &eval->evaluation.subjects[i];
+    if (isnan(figures->accuracy))
+        return;
+    size_t best = SIZE_MAX;
+    for (size_t c = 0; c < OOD_CONTENDERS; c++)
+        if (figures->of[c].there && (best == SIZE_MAX || figures->of[c].aurc < figures->of[best].aurc))
+            best = c;
+    open_table(page, eval, figures, false, "AURC: the network's own mistakes on known pictures", " (low is good)");
+    page_add(page, "<tr><th scope=\"row\">in</th>");
+    for (size_t c = 0; c < OOD_CONTENDERS; c++)
+        if (figures->of[c].there)
+            page_add(page, c == best ? "<td class=\"best\">%.5f</td>" : "<td>%.5f</td>", figures->of[c].aurc);
+    page_add(page, "</tr>\n</tbody></table></div></details>\n");
+}
+
 static void write_figure(struct page *page, const struct eval *eval, size_t i, size_t figure)
 {
     const struct ood_evaluation *evaluation = &eval->evaluation;
     const struct ood_subject_figures *figures = &evaluation->subjects[i];
     char title[OOD_ROW_TEXT];
-    page_add(page, "<details%s><summary>%s%s</summary>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">set</th>", figure < 2 ? " open" : "",
-             ood_figure_infos[figure].title, ood_figure_infos[figure].low_is_good ? ", % (low is good)" : " (high is good)");
-    for (size_t c = 0; c < OOD_CONTENDERS; c++)
-        if (figures->of[c].there)
-            page_add(page, "<th scope=\"col\">%s</th>", eval_title(eval, c));
-    page_add(page, "</tr></thead>\n<tbody>\n");
+    open_table(page, eval, figures, figure < 2, ood_figure_infos[figure].title, ood_figure_infos[figure].low_is_good ? ", % (low is good)" : " (high is good)");
     for (size_t row = 0; row < evaluation->rows; row++) {
         size_t best = best_of(figures, row, figure);
         page_add(page, "<tr%s><th scope=\"row\">", row >= evaluation->sets ? " class=\"mean\"" : "");
@@ -155,6 +177,7 @@ static void write_tables(struct page *page, const struct eval *eval)
         page_add(page, "</h2>\n");
         for (size_t f = 0; f < OOD_FIGURES; f++)
             write_figure(page, eval, i, f);
+        write_aurc(page, eval, i);
     }
 }
 
