@@ -58,6 +58,7 @@ static const struct ctl_option options[] = {
     { "ema", "DECAY", "evaluate and write a moving average of the weights (default: 0, none)", CTL_NUMBER, AT(ema), 0, 0.999999 },
     { "augment", "HOW", "crop,mirror, one of them, or none (default: crop,mirror)", CTL_TEXT, AT(augment), 0, 0 },
     { "pad", "N", "pixels of the mean colour around a picture before the crop (default: 4)", CTL_SIZE, AT(pad), 0, 1024 },
+    { "strange-outliers", "SHARE", "this share of the outliers becomes grey, negative, tiles, blocks, one colour, noise, ... (default: 0)", CTL_NUMBER, AT(strange_outliers), 0, 1 },
     { "early-crop", "SIZE:SHARE", "smaller crops for the first share of the run, such as 24:0.45", CTL_TEXT, AT(early_crop), 0, 0 },
     { "statistics", "WHICH", "joint, in or frozen: what batch norms normalise by (default: joint)", CTL_TEXT, AT(statistics), 0, 0 },
     { "statistics-momentum", "X", "of running statistics (default: 0.1)", CTL_NUMBER, AT(statistics_momentum), 1e-6, 1 },

@@ -29,7 +29,7 @@ struct train_options {
     size_t steps;                            /* 0: not given, as the next two */
     double epochs, minutes;
     const char *batch, *schedule, *augment, *early_crop, *statistics, *precision;
-    double rate, warmup, momentum, weight_decay, clip, ema, statistics_momentum;
+    double rate, warmup, momentum, weight_decay, clip, ema, strange_outliers, statistics_momentum;
     size_t pad, slices, memory;
     const char *checkpoint, *log;
     double checkpoint_minutes;

@@ -43,10 +43,10 @@ static char *make_training(const struct train *train, struct ood_error *err)
 {
     static const char *const statistics[] = { "joint", "in", "frozen" };
     const struct ood_training_options *o = &train->training_options;
-    json_t *object = json_pack("{s:s, s:I, s:[I,I], s:f, s:s, s:f, s:f, s:f, s:f, s:s, s:s, s:s, s:{s:I, s:I, s:I, s:I}}", "starting_network_sha256", train->model_hash,
+    json_t *object = json_pack("{s:s, s:I, s:[I,I], s:f, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:s, s:s, s:{s:I, s:I, s:I, s:I}}", "starting_network_sha256", train->model_hash,
                                "steps", (json_int_t)ood_training_steps(train->training), "batch", (json_int_t)o->trainer.in, (json_int_t)o->trainer.out, "rate",
                                o->schedule.peak, "schedule", train->options.schedule, "warmup", o->schedule.warmup, "momentum", o->optimiser.momentum, "weight_decay",
-                               o->optimiser.weight_decay, "average_decay", o->optimiser.average_decay, "augment", train->options.augment, "statistics",
+                               o->optimiser.weight_decay, "average_decay", o->optimiser.average_decay, "augment", train->options.augment, "strange_outliers", o->augment.strange, "statistics",
                                statistics[o->trainer.statistics], "precision", o->trainer.precision == OOD_PRECISION_BFLOAT16 ? "bfloat16" : "float32", "pictures",
                                "trained_on", (json_int_t)train->fit_in.count, "held_out", (json_int_t)train->held.count, "outliers", (json_int_t)train->outliers.count,
                                "unreadable", (json_int_t)(train->images.unreadable + train->outliers.unreadable + train->validation.unreadable));

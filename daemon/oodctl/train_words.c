@@ -186,6 +186,7 @@ int train_check_rates(struct train *train, double usual)
     t->prototype_rate = o->prototype_rate;
     t->seed = o->fit.seed;
     t->augment.pad = o->pad;
+    t->augment.strange = o->strange_outliers;
     if (!parse_augment(o->augment, &t->augment))
         return ctl_usage(train->command, "--augment %s: expected crop, mirror, both with a comma, or none", o->augment);
     if (o->early_crop != NULL && !parse_early(o->early_crop, &t->early_side, &t->early_share))

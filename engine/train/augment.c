@@ -36,6 +36,10 @@ struct ood_crop ood_augment_draw(const struct ood_picture_set *set, const struct
     window.x = place(&random, augment->crop, whole.width, window.width, augment->pad);
     window.y = place(&random, augment->crop, whole.height, window.height, augment->pad);
     window.mirror = augment->mirror && ood_random_below(&random, 2) == 1;
+    if (augment->strange > 0 && ood_random_uniform(&random) < augment->strange) {
+        window.strange = (enum ood_strange)(1 + ood_random_below(&random, OOD_STRANGE_KINDS - 1));
+        window.draw = ood_random_next(&random);
+    }
     return window;
 }
 

@@ -203,16 +203,22 @@ static void cut(const struct ood_picture_set *set, const unsigned char *pixels, 
 bool ood_picture_set_fill(struct ood_picture_set *set, size_t index, const struct ood_crop *window, float *input, struct ood_error *err)
 {
     const struct kept *kept = &set->pictures[index];
-    if (kept->pixels != NULL) {
+    if (kept->pixels != NULL && window->strange == OOD_STRANGE_NOT) {
         cut(set, kept->pixels, window, input);
         return true;
     }
     struct decoder *decoder = decoder_take(set, err);
     if (decoder == NULL)
         return false;
-    bool done = decode(set, kept, decoder, err);
-    if (done)
+    bool done = true;
+    if (kept->pixels != NULL)
+        memcpy(decoder->pixels, kept->pixels, set->picture_bytes);
+    else
+        done = decode(set, kept, decoder, err);
+    if (done) {
+        ood_strange_apply(window->strange, window->draw, decoder->pixels, set->preprocess.width, set->preprocess.height, set->channels);
         cut(set, decoder->pixels, window, input);
+    }
     decoder_give(set, decoder);
     return done;
 }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "picture/picture.h"
+#include "train/strange.h"
 
 struct ood_picture_set;
 
@@ -24,8 +25,8 @@ bool ood_picture_set_add(struct ood_picture_set *set, const float *pixels, char 
 size_t ood_picture_set_count(const struct ood_picture_set *set);
 size_t ood_picture_set_decoded(const struct ood_picture_set *set);     /* of them, kept as pixels */
 
-/* A window of a picture, which may reach outside: there the input is 0, the preprocessing's mean colour. */
-struct ood_crop { ptrdiff_t x, y; size_t width, height; bool mirror; };
+/* A window of a picture, made strange before by `strange` and `draw`; it may reach outside: there the input is 0, the preprocessing's mean colour. */
+struct ood_crop { ptrdiff_t x, y; size_t width, height; bool mirror; enum ood_strange strange; uint64_t draw; };
 struct ood_crop ood_picture_set_whole(const struct ood_picture_set *set);
 
 /* Picture `index` through the window into input[channels × height × width], in the preprocessing's layout. Any thread. Errors only for
@@ -39,6 +40,7 @@ struct ood_augment {
     bool mirror;                             /* half of the pictures, left to right */
     size_t pad;                              /* METHOD: 4. Not used where the window is smaller than the picture */
     size_t width, height;                    /* of the window; the network's input */
+    double strange;                          /* this share of the pictures, each in one of the ways of strange.h */
 };
 struct ood_crop ood_augment_draw(const struct ood_picture_set *set, const struct ood_augment *augment, uint64_t seed, uint64_t step, uint64_t index);
 

@@ -212,8 +212,11 @@ static void choose(struct ood_training *training)
 static bool fill(void *context, size_t index, float *input, struct ood_error *err)
 {
     struct ood_training *training = context;
-    struct ood_picture_set *set = index < training->options.trainer.in ? training->data.in : training->data.out;
+    const bool in = index < training->options.trainer.in;
+    struct ood_picture_set *set = in ? training->data.in : training->data.out;
     struct ood_augment augment = training->options.augment;
+    if (in)
+        augment.strange = 0;
     if (training->early)
         augment.width = augment.height = training->options.early_side;
     struct ood_crop window = ood_augment_draw(set, &augment, training->options.seed, training->step, index);

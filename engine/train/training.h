@@ -15,7 +15,7 @@ struct ood_training_options {
     struct ood_loss_options loss;
     struct ood_optimiser_options optimiser;
     struct ood_schedule schedule;
-    struct ood_augment augment;              /* at the full size */
+    struct ood_augment augment;              /* at the full size; strange: of outliers alone */
     size_t early_side;                       /* progressive size: windows of early_side × early_side while progress < early_share; 0: none */
     double early_share;
     double prototype_rate;                   /* factor of the learning rate for the prototypes; METHOD: 1 */

@@ -84,8 +84,8 @@ static void test_crops(void **state)
     const struct ood_preprocess preprocess = preprocess_of(12, 10, OOD_CHANNELS_RGB, OOD_INPUT_NCHW);
     struct ood_picture_set *set = samples(&preprocess, SIZE_MAX);
     float whole[3 * 10 * 12], part[3 * 16 * 16];
-    static const struct ood_crop crops[] = { { 0, 0, 12, 10, true }, { -4, 4, 12, 10, false }, { 4, -4, 12, 10, true }, { 3, 2, 5, 6, true }, { -2, -3, 16, 16, false },
-                                              { 40, 40, 4, 4, false } };
+    static const struct ood_crop crops[] = { { 0, 0, 12, 10, true, 0, 0 }, { -4, 4, 12, 10, false, 0, 0 }, { 4, -4, 12, 10, true, 0, 0 }, { 3, 2, 5, 6, true, 0, 0 }, { -2, -3, 16, 16, false, 0, 0 },
+                                              { 40, 40, 4, 4, false, 0, 0 } };
     for (size_t i = 0; i < NAMES; i++) {
         struct ood_crop all = ood_picture_set_whole(set);
         check_ok(ood_picture_set_fill(set, i, &all, whole, &err));
@@ -103,6 +103,31 @@ static void test_crops(void **state)
         }
     }
     ood_picture_set_free(set);
+}
+
+/* Strange pixels are cut like any others, whichever way the picture is kept; the picture itself stays what it was. */
+static void test_strange(void **state)
+{
+    (void)state;
+    struct ood_error err = { 0 };
+    const struct ood_preprocess preprocess = preprocess_of(12, 10, OOD_CHANNELS_RGB, OOD_INPUT_NCHW);
+    struct ood_picture_set *kept = samples(&preprocess, SIZE_MAX), *again = samples(&preprocess, 0);
+    const struct ood_crop whole = ood_picture_set_whole(kept);
+    struct ood_crop strange = whole;
+    float plain[360], negative[360], other[360];
+    strange.strange = OOD_STRANGE_NEGATIVE;
+    for (size_t i = 0; i < NAMES; i++) {
+        check_ok(ood_picture_set_fill(kept, i, &strange, negative, &err));
+        check_ok(ood_picture_set_fill(again, i, &strange, other, &err));
+        assert_memory_equal(negative, other, sizeof other);
+        check_ok(ood_picture_set_fill(kept, i, &whole, plain, &err));
+        for (size_t k = 0; k < 360; k++) {   /* (p s - m) / d and ((255 - p) s - m) / d: their sum is (255 s - 2 m) / d */
+            const size_t c = k / 120;
+            assert_float_equal(plain[k] + negative[k], (255 * preprocess.scale - 2 * preprocess.mean[c]) / preprocess.std[c], 1e-4);
+        }
+    }
+    ood_picture_set_free(kept);
+    ood_picture_set_free(again);
 }
 
 static void test_gone(void **state)
@@ -157,6 +182,20 @@ static void test_augment(void **state)
         assert_in_range(crop.y, 0, 8);
         assert_true(crop.width == 24 && crop.height == 24);
     }
+    size_t strange[OOD_STRANGE_KINDS] = { 0 };
+    augment.strange = 0.9;                   /* each kind about as often as another; the window stays where it was */
+    for (size_t i = 0; i < 9000; i++) {
+        struct ood_crop crop = ood_augment_draw(set, &augment, 7, i / 100, i % 100), plain;
+        augment.strange = 0;
+        plain = ood_augment_draw(set, &augment, 7, i / 100, i % 100);
+        augment.strange = 0.9;
+        assert_true(crop.x == plain.x && crop.y == plain.y && crop.mirror == plain.mirror && plain.strange == OOD_STRANGE_NOT);
+        assert_in_range(crop.strange, 0, OOD_STRANGE_KINDS - 1);
+        strange[crop.strange]++;
+    }
+    for (size_t kind = 0; kind < OOD_STRANGE_KINDS; kind++)
+        assert_in_range(strange[kind], 780, 1020);           /* 900 expected, deviation 28 */
+    augment.strange = 0;
     augment.crop = augment.mirror = false;
     struct ood_crop centre = ood_augment_draw(set, &augment, 7, 3, 4);
     assert_true(centre.x == 4 && centre.y == 4 && !centre.mirror);
@@ -198,7 +237,7 @@ static void test_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_as_inference), cmocka_unit_test(test_crops), cmocka_unit_test(test_gone), cmocka_unit_test(test_augment), cmocka_unit_test(test_order),
+        cmocka_unit_test(test_same_as_inference), cmocka_unit_test(test_crops), cmocka_unit_test(test_strange), cmocka_unit_test(test_gone), cmocka_unit_test(test_augment), cmocka_unit_test(test_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
