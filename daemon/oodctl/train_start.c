@@ -181,9 +181,9 @@ static bool matters(const struct ctl_option *option)
     return !ctl_option_is_path(option);
 }
 
-static char *option_text(const struct train *train, const struct ctl_option *option, struct ood_error *err)
+static char *option_text(const struct train_options *options, const struct ctl_option *option, struct ood_error *err)
 {
-    const void *field = (const char *)&train->options + option->offset;
+    const void *field = (const char *)options + option->offset;
     char number[OOD_NUMBER_TEXT];
     switch (option->kind) {
     case CTL_FLAG:
@@ -239,10 +239,26 @@ static bool make_texts(const struct train *train, struct texts *texts, struct oo
     bool done = texts->items != NULL;
     for (const struct ctl_option *option = train->command->options; option->name != NULL && done; option++)
         if (matters(option))
-            done = add_text(texts, ood_format(err, "--%s", option->name), option_text(train, option, err));
+            done = add_text(texts, ood_format(err, "--%s", option->name), option_text(&train->options, option, err));
     for (size_t i = 0; i < sizeof hashes / sizeof hashes[0] && done; i++)
         done = add_text(texts, ood_strdup(hashes[i].key, err), ood_strdup(hashes[i].value, err));
     return done;
+}
+
+/* Did the option come after the checkpoint was written, and is it not used now either? */
+static bool came_later(const struct train *train, const char *key, const char *now)
+{
+    struct train_options usual;
+    train_defaults(&usual);
+    for (const struct ctl_option *option = train->command->options; option->name != NULL; option++)
+        if (key[0] == '-' && strcmp(option->name, key + 2) == 0) {
+            struct ood_error ignored = { 0 };
+            char *text = option_text(&usual, option, &ignored);
+            bool same = text != NULL && strcmp(text, now) == 0;
+            ood_free(text);
+            return same;
+        }
+    return false;
 }
 
 /* The first text that is another one is named. */
@@ -252,7 +268,7 @@ static bool same_texts(const struct train *train, const struct ood_checkpoint *c
     bool done = make_texts(train, &texts, err);
     for (size_t i = 0; i < texts.pairs && done; i++) {
         const char *key = texts.items[2 * i], *now = texts.items[2 * i + 1], *then = ood_checkpoint_text(checkpoint, key);
-        if (then != NULL && strcmp(then, now) == 0)
+        if (then != NULL ? strcmp(then, now) == 0 : came_later(train, key, now))
             continue;
         if (key[0] == '-')
             done = ood_fail(err, OOD_INVALID, "%s: %s was \"%s\" when it was written, now it is \"%s\"", train->options.checkpoint, key, then != NULL ? then : "", now);
