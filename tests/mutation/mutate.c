@@ -1,4 +1,5 @@
-/* Real ONNX files, changed by a seed: each loads, is refused in a sentence, or runs, with the same bits for a picture alone and in a batch.
+/* Real ONNX files, changed by a seed: each loads, is refused in a sentence, or runs, with the same bits for a picture alone and in a batch;
+ * graphs in stages (graph/stage.h) whatever was run before.
  * None crashes, hangs or reads what was never written (sanitizers, valgrind).
  *
  *     mutate [--count N] [--seed S] [--only CASE] [--verbose] [--no-fork] FILE…
@@ -131,6 +132,63 @@ static bool run_batches(struct ood_model *model, struct ood_run *run, uint64_t s
     return same;
 }
 
+/* ---- graphs in stages ---- */
+
+/* What a staged run answered: the outputs one behind the other, or the sentence. */
+struct answer { unsigned char *bytes; size_t size; struct ood_error err; };
+
+static bool answer_of(struct ood_model *model, struct ood_run *run, uint64_t seed, struct answer *answer, struct ood_error *err)
+{
+    const size_t batch = ood_model_most_batch(model);
+    size_t capacity = 0, sum = 0;
+    *answer = (struct answer){ 0 };
+    for (size_t i = 0; i < ood_model_input_count(model); i++) {
+        struct ood_random random;
+        const enum ood_type type = ood_model_input_type(model, i);
+        ood_random_seed(&random, seed + i);
+        fill_input(&random, type, ood_run_input(run, batch, i), bytes_of(ood_model_input_shape(model, i), type, batch) / ood_type_size(type));
+    }
+    if (!ood_run_all(run, batch, &answer->err))
+        return (answer->err.code != OOD_OK && answer->err.message[0] != '\0') || ood_fail(err, OOD_INVALID, "a run failed without a sentence");
+    for (size_t i = 0; i < ood_model_output_count(model); i++) {
+        const size_t bytes = bytes_of(ood_run_output_shape(run, batch, i), ood_run_output_type(run, batch, i), batch);
+        if (!ood_grow(&answer->bytes, &capacity, answer->size + bytes, 1, err))
+            return false;
+        if (bytes > 0)
+            memcpy(answer->bytes + answer->size, ood_run_output(run, batch, i), bytes);
+        answer->size += bytes;
+    }
+    for (size_t i = 0; i < answer->size; i++)
+        sum += answer->bytes[i];
+    if (sum == SIZE_MAX)                     /* as above */
+        fputs("mutate: never\n", stderr);
+    return true;
+}
+
+static bool same_answer(const struct answer *a, const struct answer *b)
+{
+    return a->err.code == b->err.code && strcmp(a->err.message, b->err.message) == 0 && a->size == b->size &&
+           (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
+}
+
+/* One input, others, and the first again, by stages compiled before and by a fresh run's: the same bits, or the same sentence. */
+static bool run_stages(struct ood_model *model, struct ood_run *run, uint64_t seed, struct ood_error *err)
+{
+    struct answer answers[5] = { 0 };
+    struct ood_run *fresh = ood_run_new(model, err);
+    bool same = fresh != NULL;
+    for (size_t i = 0; same && i < 5; i++)
+        same = answer_of(model, i < 4 ? run : fresh, i == 1 || i == 2 ? seed + 1000 * i : seed, &answers[i], err);
+    for (size_t i = 3; same && i < 5; i++)
+        same = same_answer(&answers[0], &answers[i]) ||
+               ood_fail(err, OOD_INVALID, "the same inputs, another answer %s: %.80s; %.80s", i == 3 ? "later" : "in a fresh run", answers[0].err.message,
+                        answers[i].err.message);
+    for (size_t i = 0; i < 5; i++)
+        ood_free(answers[i].bytes);
+    ood_run_free(fresh);
+    return same;
+}
+
 /* Small enough to run: a change may make an honest network of a million times the work. */
 static bool is_small(const struct ood_model *model)
 {
@@ -153,7 +211,7 @@ static enum outcome try_model(const struct ood_bytes *onnx, const struct ood_mod
         struct ood_run *run = is_small(model) ? ood_run_new(model, err) : NULL;
         if (run != NULL) {
             outcome = RAN;
-            if (!run_batches(model, run, seed, err))
+            if (!(ood_model_is_staged(model) ? run_stages : run_batches)(model, run, seed, err))
                 outcome = OUTCOMES;
         }
         ood_run_free(run);
@@ -219,6 +277,7 @@ static void run_case(struct mutation *m, size_t i)
     struct ood_model_options options = {
         .operators = ood_op_table, .batch = 2, .no_taps = ood_random_below(&random, 8) > 0, .one_if_needed = ood_random_below(&random, 2) == 0,
         .convolution = ood_random_below(&random, 2) == 0 ? OOD_CONVOLUTION_DIRECT : OOD_CONVOLUTION_WINOGRAD,
+        .stages = ood_random_below(&random, 4) > 0,
     };
     if (m->verbose)
         fprintf(stderr, "%zu %s: %s\n", i, m->files[file_of(m, i)], m->shared->told);

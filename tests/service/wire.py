@@ -25,13 +25,31 @@ def tensor(name, dims, values):
     return b"".join(field(1, d) for d in dims) + field(2, 1) + field(8, name) + field(9, struct.pack("<%df" % len(values), *values))
 
 
-def value_info(name, dims):
+def integers(name, values):
+    """An initialiser of int64: a list, or one number without dimensions."""
+    numbers = values if isinstance(values, list) else [values]
+    return (field(1, len(values)) if isinstance(values, list) else b"") + field(2, 7) + field(8, name) + field(9, struct.pack("<%dq" % len(numbers), *numbers))
+
+
+def value_info(name, dims, kind=1):
     shape = b"".join(field(1, field(2, d) if isinstance(d, str) else field(1, d)) for d in dims)
-    return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
+    return field(1, name) + field(2, field(1, field(1, kind) + field(2, shape)))
 
 
 def ints(name, values):
     return field(5, field(1, name) + b"".join(field(8, v) for v in values) + field(20, 7))
+
+
+def integer(name, value):
+    return field(5, field(1, name) + field(3, value) + field(20, 2))
+
+
+def real(name, value):
+    return field(5, field(1, name) + varint(2 << 3 | 5) + struct.pack("<f", value) + field(20, 1))
+
+
+def text(name, value):
+    return field(5, field(1, name) + field(4, value) + field(20, 3))
 
 
 def node(op, inputs, outputs, attributes=b""):

@@ -442,11 +442,53 @@ static void broken_branches(void **state)
     }
 }
 
+/* The networks that fuzzing and mutation begin with (tests/fuzz/staged_networks.py) run, and some numbers lead to the last node. */
+static void seeds_run(void **state)
+{
+    (void)state;
+    static const struct { const char *name; bool staged; } seeds[] = {
+        { "branches", true }, { "known_branch", false }, { "regions", true }, { "rows", true }, { "shapes", true }, { "suppression", true }, { "two_stage", true },
+    };
+    const char *source = getenv("OOD_SOURCE");
+    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {
+        struct ood_error err = { 0 };
+        struct ood_bytes onnx = { 0 };
+        char path[4096];
+        snprintf(path, sizeof path, "%s/tests/fuzz/stages.in/%s.onnx", source != NULL ? source : ".", seeds[i].name);
+        check_ok(ood_file_read(path, (size_t)1 << 20, &onnx, &err));
+        struct ood_model *model = ood_model_new(&onnx, &(struct ood_model_options){ .operators = ood_op_table, .no_taps = true, .stages = true }, &err);
+        check_ok(model != NULL);
+        assert_int_equal(ood_model_is_staged(model), seeds[i].staged);
+        struct ood_run *run = ood_run_new(model, &err);
+        check_ok(run != NULL);
+        const size_t batch = ood_model_most_batch(model);
+        size_t elements = 0;
+        for (size_t seed = 0; seed < 8; seed++) {
+            for (size_t k = 0; k < ood_model_input_count(model); k++) {
+                size_t count;
+                const struct ood_shape shape = ood_model_input_shape(model, k), bound = ood_shape_bind(&shape, batch);
+                assert_true(ood_shape_count(&bound, &count));
+                for (size_t e = 0; e < count; e++)           /* shapes: 6 numbers become 2x3 */
+                    ((float *)ood_run_input(run, batch, k))[e] = strcmp(seeds[i].name, "shapes") == 0 ? (float[]){ 6, 0.5f, 2, 3 }[e] : number(e * 7 + 100 * seed) * 2;
+            }
+            check_ok(ood_run_all(run, batch, &err));
+            const struct ood_shape shape = ood_run_output_shape(run, batch, 0);
+            size_t count;
+            assert_true(ood_shape_count(&shape, &count));
+            elements += count;
+        }
+        assert_true(elements > 0);
+        ood_run_free(run);
+        ood_model_free(model);
+        ood_bytes_free(&onnx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_any_number), cmocka_unit_test(stages_are_kept_and_go), cmocka_unit_test(want_of_memory),
-        cmocka_unit_test(threads_share_a_model), cmocka_unit_test(refused_where_a_whole_is_wanted), cmocka_unit_test(computed_shapes),
+        cmocka_unit_test(threads_share_a_model), cmocka_unit_test(refused_where_a_whole_is_wanted), cmocka_unit_test(computed_shapes), cmocka_unit_test(seeds_run),
         cmocka_unit_test(branches_by_computed_conditions), cmocka_unit_test(broken_branches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
