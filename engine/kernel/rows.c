@@ -227,38 +227,39 @@ void KERNEL(ood_instance_norm)(float *y, const float *x, const float *scale, con
 
 /* ---- softmax ---- */
 
-/* `body` floats of a row, whole vectors; e^(x - most) to y and their sum. */
-INLINE vec exponentials(float *y, const float *x, size_t body, vec most)
-{
-    vec sum[2] = { { 0 }, { 0 } };
-    size_t i = 0;
-    for (; body - i >= 2 * VECTOR; i += 2 * VECTOR)
-        UNROLL for (size_t j = 0; j < 2; j++) {
-            const vec e = exp_negative(load(x + i + j * VECTOR) - most);
-            sum[j] = sum[j] + e;
-            store(y + i + j * VECTOR, e);
-        }
-    if (i < body) {
-        const vec e = exp_negative(load(x + i) - most);
-        sum[0] = sum[0] + e;
-        store(y + i, e);
-    }
-    return sum[0] + sum[1];
-}
+#define TOGETHER 4                           /* rows whose chains of dependent operations overlap */
 
-static void softmax_row(float *y, const float *x, size_t n)
+/* `rows` rows, a constant where this is inlined. The maximum need not see a NaN: its exponential makes the sum NaN, and so the row. */
+INLINE void softmax_rows(float *y, const float *x, size_t n, size_t rows)
 {
     const size_t tail = n % VECTOR, body = n - tail;
-    const vec most = splat(reduce_run(OOD_REDUCE_MAX, x, n));
-    vec last = { 0 }, sum;
-    if (tail > 0)
-        last = exp_negative(load_part(x + body, tail, -INFINITY) - most);
-    sum = exponentials(y, x, body, most);
-    const vec inverse = splat(1.0f / reduce_lanes(OOD_REDUCE_SUM, sum + last));
+    vec most[TOGETHER], sum[TOGETHER], last[TOGETHER], inverse[TOGETHER];
+    UNROLL for (size_t r = 0; r < rows; r++) {
+        most[r] = tail > 0 ? load_part(x + r * n + body, tail, -INFINITY) : splat(-INFINITY);
+        last[r] = sum[r] = (vec){ 0 };
+    }
     for (size_t i = 0; i < body; i += VECTOR)
-        store(y + i, load(y + i) * inverse);
+        UNROLL for (size_t r = 0; r < rows; r++)
+            most[r] = at_least(most[r], load(x + r * n + i));
+    UNROLL for (size_t r = 0; r < rows; r++)
+        most[r] = splat(reduce_lanes(OOD_REDUCE_MAX, most[r]));
     if (tail > 0)
-        store_part(y + body, tail, last * inverse);
+        UNROLL for (size_t r = 0; r < rows; r++)
+            last[r] = exp_negative(load_part(x + r * n + body, tail, -INFINITY) - most[r]);
+    for (size_t i = 0; i < body; i += VECTOR)
+        UNROLL for (size_t r = 0; r < rows; r++) {
+            const vec e = exp_negative(load(x + r * n + i) - most[r]);
+            sum[r] = sum[r] + e;
+            store(y + r * n + i, e);
+        }
+    UNROLL for (size_t r = 0; r < rows; r++)
+        inverse[r] = splat(1.0f / reduce_lanes(OOD_REDUCE_SUM, sum[r] + last[r]));
+    for (size_t i = 0; i < body; i += VECTOR)
+        UNROLL for (size_t r = 0; r < rows; r++)
+            store(y + r * n + i, load(y + r * n + i) * inverse[r]);
+    if (tail > 0)
+        UNROLL for (size_t r = 0; r < rows; r++)
+            store_part(y + r * n + body, tail, last[r] * inverse[r]);
 }
 
 static void log_softmax_row(float *y, const float *x, size_t n)
@@ -278,8 +279,13 @@ static void log_softmax_row(float *y, const float *x, size_t n)
 
 void KERNEL(ood_softmax)(float *y, const float *x, size_t rows, size_t columns, bool logarithm)
 {
-    for (size_t r = 0; r < rows; r++)
-        (logarithm ? log_softmax_row : softmax_row)(y + r * columns, x + r * columns, columns);
+    size_t r = 0;
+    for (; logarithm && r < rows; r++)
+        log_softmax_row(y + r * columns, x + r * columns, columns);
+    for (; rows - r >= TOGETHER; r += TOGETHER)
+        softmax_rows(y + r * columns, x + r * columns, columns, TOGETHER);
+    for (; r < rows; r++)
+        softmax_rows(y + r * columns, x + r * columns, columns, 1);
 }
 
 /* In squares, so that both sides stay in the first-level cache. */
