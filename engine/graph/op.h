@@ -28,8 +28,13 @@ enum ood_op_traits {
     OOD_OP_SQRT = 1 << 12,                   /* of each element; this too: */
     OOD_OP_ERF = 1 << 13,
     OOD_OP_PADS = 1 << 14,                   /* input 0 is rows and columns (NCHW) with zeros around them, as its attribute `pads` says */
+    OOD_OP_TRANSPOSE = 1 << 16,              /* attribute perm */
+    OOD_OP_CONCAT = 1 << 17,                 /* attribute axis */
     OOD_OP_BRANCHES = 1 << 9,                /* If: two graphs as attributes, one of which takes its place */
 };
+
+/* Elements start … start + size - 1 along one axis of input 0, all of the others. */
+struct ood_part { size_t axis; int64_t start, size; bool dropped; };     /* dropped: size is 1 and the axis gone */
 
 struct ood_op {
     const char *name;                        /* ONNX op_type, default domain */
@@ -60,7 +65,10 @@ struct ood_op {
     bool (*zero_pads)(const struct ood_graph *graph, const struct ood_node *node, int64_t pads[4]);
     /* If set: is this the mean over the last axis alone, which stays as 1? */
     bool (*last_mean)(const struct ood_graph *graph, const struct ood_node *node);
-    /* The row that does at once what exporters write around this operator: of Erf GELU, of ReduceMean LayerNormalization. */
+    /* If set: is output i of this very node a part of input 0? (Split, Slice, Gather of one place) */
+    bool (*part)(const struct ood_graph *graph, const struct ood_node *node, size_t output, struct ood_part *part);
+    /* The row that does at once what exporters write around this operator: of Erf GELU, of ReduceMean LayerNormalization, of
+     * Transpose a channel shuffle. */
     const struct ood_op *whole;
     /* What tells the rows of one family apart (which function, which comparison): read by the family's own functions alone. */
     const void *detail;

@@ -1,4 +1,4 @@
-/* Our own arithmetic over plain arrays: knows neither graph nor oneDNN. One source (elementwise.c, product.c, rows.c, winograd*.c),
+/* Our own arithmetic over plain arrays: knows neither graph nor oneDNN. One source (elementwise.c, product.c, rows.c, winograd*.c, …),
  * compiled once per instruction set; ood_kernels_choose takes the best this CPU can do, limited by the variable that limits
  * oneDNN (ONEDNN_MAX_CPU_ISA). All arrays are float32, distinct or exactly equal (in place) where said. Sums run in a fixed
  * order that depends on the index summed over alone, so a picture's bits depend on neither batch nor place. Every function
@@ -45,7 +45,7 @@ bool ood_broadcast_make(struct ood_broadcast *out, size_t rank, const size_t *di
 
 /* Names of the functions as `inspect` shows them: "own:product avx2". */
 struct ood_kernel_names {
-    const char *unary, *binary, *scale_shift, *product, *reduce, *normalise, *softmax, *transpose, *resample, *winograd, *training;
+    const char *unary, *binary, *scale_shift, *product, *reduce, *normalise, *softmax, *transpose, *shuffle, *resample, *winograd, *training;
 };
 
 /* A place along a dimension and what it counts. */
@@ -103,6 +103,10 @@ struct ood_kernels {
 
     /* y[i][c][r] = x[i][r][c] for each of n matrices. */
     void (*transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns);
+
+    /* y[r][2i] = a[r][i], y[r][2i + 1] = b[r][i] for i < n and r < rows; rows lie the strides apart. And back. Nothing overlaps. */
+    void (*interleave)(float *y, size_t y_stride, const float *a, const float *b, size_t x_stride, size_t rows, size_t n);
+    void (*deinterleave)(float *a, float *b, size_t y_stride, const float *x, size_t x_stride, size_t rows, size_t n);
 
     /* y[o][j][i] = sum over t of x[o][place][i] · weight, place and weight those of taps[j][t]: x [outer][from][inner], y [outer][to][inner].
      * One tap: a copy, its weight is not looked at. */

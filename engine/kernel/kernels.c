@@ -10,7 +10,7 @@ const struct ood_kernels KERNEL(ood_kernels) = {
     .name = {
         .unary = NAME("unary"), .binary = NAME("binary"), .scale_shift = NAME("scale_shift"), .product = NAME("product"),
         .reduce = NAME("reduce"), .normalise = NAME("normalise"), .softmax = NAME("softmax"), .transpose = NAME("transpose"),
-        .resample = NAME("resample"), .winograd = NAME("winograd"), .training = NAME("training"),
+        .shuffle = NAME("shuffle"), .resample = NAME("resample"), .winograd = NAME("winograd"), .training = NAME("training"),
     },
     .unary = KERNEL(ood_unary),
     .binary = KERNEL(ood_binary),
@@ -26,6 +26,8 @@ const struct ood_kernels KERNEL(ood_kernels) = {
     .instance_norm = KERNEL(ood_instance_norm),
     .softmax = KERNEL(ood_softmax),
     .transpose = KERNEL(ood_transpose),
+    .interleave = KERNEL(ood_interleave),
+    .deinterleave = KERNEL(ood_deinterleave),
     .resample = KERNEL(ood_resample),
     .winograd_weights_floats = KERNEL(ood_winograd_weights_floats),
     .winograd_weights = KERNEL(ood_winograd_weights),

@@ -24,6 +24,8 @@ void KERNEL(ood_instance_norm)(float *y, const float *x, const float *scale, con
                                size_t columns, float epsilon);
 void KERNEL(ood_softmax)(float *y, const float *x, size_t rows, size_t columns, bool logarithm);
 void KERNEL(ood_transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns);
+void KERNEL(ood_interleave)(float *y, size_t y_stride, const float *a, const float *b, size_t x_stride, size_t rows, size_t n);
+void KERNEL(ood_deinterleave)(float *a, float *b, size_t y_stride, const float *x, size_t x_stride, size_t rows, size_t n);
 void KERNEL(ood_resample)(float *y, const float *x, const struct ood_tap *taps, size_t tap_count, size_t outer, size_t from, size_t to,
                           size_t inner);
 size_t KERNEL(ood_winograd_weights_floats)(size_t channels, size_t out_channels);

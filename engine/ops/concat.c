@@ -149,6 +149,6 @@ static bool concat_identity(const struct ood_graph *graph, const struct ood_node
 }
 
 const struct ood_op ood_op_concat = {
-    .name = "Concat", .since = 4, .least_inputs = 1, .most_inputs = INT_MAX,
+    .name = "Concat", .since = 4, .least_inputs = 1, .most_inputs = INT_MAX, .traits = OOD_OP_CONCAT,
     .check = concat_check, .shape = concat_shape, .evaluate = concat_evaluate, .lower = concat_lower, .backward = concat_backward, .identity = concat_identity,
 };

@@ -208,7 +208,22 @@ static bool gather_lower(struct ood_builder *builder, const struct ood_node *nod
                                                               .operands = operands, .operand_count = 3 }, err);
 }
 
+/* One place of the axis, as a scalar index that is known. */
+static bool gather_part(const struct ood_graph *graph, const struct ood_node *node, size_t output, struct ood_part *part)
+{
+    const struct ood_shape *data = &ood_node_input(graph, node, 0)->shape;
+    const struct ood_value *indices = ood_node_input(graph, node, 1);
+    const int64_t axis = ood_node_int(node, "axis", 0);
+    size_t index;
+    (void)output;
+    *part = (struct ood_part){ .axis = (size_t)(axis < 0 ? axis + (int64_t)data->rank : axis), .size = 1, .dropped = true };
+    if (indices->constant == NULL || indices->shape.rank != 0 || !gather_index(indices->constant, 0, data->dims[part->axis], &index))
+        return false;
+    part->start = (int64_t)index;
+    return true;
+}
+
 const struct ood_op ood_op_gather = {
     .name = "Gather", .since = 1, .least_inputs = 2, .most_inputs = 2,
-    .shape = gather_shape, .evaluate = gather_evaluate, .lower = gather_lower,
+    .shape = gather_shape, .evaluate = gather_evaluate, .lower = gather_lower, .part = gather_part,
 };

@@ -212,12 +212,33 @@ static bool slice_backward(struct ood_tape *tape, const struct ood_node *node, s
     return ood_move_gradient(tape, node, node->inputs[0], node->outputs[0], move, true, err);
 }
 
+/* One axis is cut, forwards and without gaps. */
+static bool slice_part(const struct ood_graph *graph, const struct ood_node *node, size_t output, struct ood_part *part)
+{
+    const struct ood_shape *data = &ood_node_input(graph, node, 0)->shape;
+    struct ood_error err = { 0 };
+    struct slice slice;
+    size_t cut = 0;
+    (void)output;
+    if (!slice_read(graph, node, data, &slice, &err))
+        return false;
+    for (size_t i = 0; i < data->rank; i++) {
+        if (slice.step[i] != 1)
+            return false;
+        if (slice.count[i] == data->dims[i])
+            continue;
+        *part = (struct ood_part){ .axis = i, .start = slice.start[i], .size = slice.count[i] };
+        cut++;
+    }
+    return cut == 1;
+}
+
 const struct ood_op ood_op_slice = {
     .name = "Slice", .since = 1, .until = 9, .least_inputs = 1, .most_inputs = 1,
-    .shape = slice_shape, .evaluate = slice_evaluate, .lower = slice_lower, .backward = slice_backward,
+    .shape = slice_shape, .evaluate = slice_evaluate, .lower = slice_lower, .backward = slice_backward, .part = slice_part,
 };
 
 const struct ood_op ood_op_slice_10 = {
     .name = "Slice", .since = 10, .least_inputs = 3, .most_inputs = 5, .decided_by = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4,
-    .shape = slice_shape, .evaluate = slice_evaluate, .lower = slice_lower, .backward = slice_backward,
+    .shape = slice_shape, .evaluate = slice_evaluate, .lower = slice_lower, .backward = slice_backward, .part = slice_part,
 };

@@ -119,10 +119,25 @@ static bool split_lower(struct ood_builder *builder, const struct ood_node *node
     return true;
 }
 
+static bool split_part(const struct ood_graph *graph, const struct ood_node *node, size_t output, struct ood_part *part)
+{
+    const int64_t axis = ood_node_int(node, "axis", 0);
+    *part = (struct ood_part){ .axis = (size_t)(axis < 0 ? axis + (int64_t)ood_node_input(graph, node, 0)->shape.rank : axis) };
+    for (size_t i = 0; i <= output; i++) {
+        if (node->outputs[i] == OOD_NONE)
+            return false;
+        part->start += part->size;
+        part->size = graph->values[node->outputs[i]].shape.dims[part->axis];
+    }
+    return true;
+}
+
 const struct ood_op ood_op_split = {
     .name = "Split", .since = 2, .until = 12, .least_inputs = 1, .most_inputs = 1, .shape = split_shape, .lower = split_lower,
+    .part = split_part,
 };
 
 const struct ood_op ood_op_split_13 = {
     .name = "Split", .since = 13, .least_inputs = 1, .most_inputs = 2, .decided_by = 1 << 1, .shape = split_shape, .lower = split_lower,
+    .part = split_part,
 };

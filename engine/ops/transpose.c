@@ -116,6 +116,6 @@ static bool transpose_backward(struct ood_tape *tape, const struct ood_node *nod
 }
 
 const struct ood_op ood_op_transpose = {
-    .name = "Transpose", .since = 1, .least_inputs = 1, .most_inputs = 1,
+    .name = "Transpose", .since = 1, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_TRANSPOSE, .whole = &ood_op_channel_shuffle,
     .shape = transpose_shape, .evaluate = transpose_evaluate, .lower = transpose_lower, .backward = transpose_backward,
 };

@@ -12,6 +12,7 @@ static const struct {
     { OOD_PASS_DROP_IDENTITIES, ood_pass_drop_identities },
     { OOD_PASS_FUSE_PADS, ood_pass_fuse_pads },
     { OOD_PASS_FUSE_PATTERNS, ood_pass_fuse_patterns },
+    { OOD_PASS_FUSE_PATTERNS, ood_pass_fuse_shuffles },
     { OOD_PASS_FUSE_BIAS, ood_pass_fuse_bias },
     { OOD_PASS_FOLD_BATCH_NORM, ood_pass_fold_batch_norm },
     { OOD_PASS_FUSE_POSTS, ood_pass_fuse_posts },

@@ -202,6 +202,124 @@ static void transposed(struct onnx_writer *w)
     finish(w, "y");
 }
 
+static void reshape(struct onnx_writer *w, const char *output, const char *input, const char *name, size_t rank, const int64_t *dims)
+{
+    onnx_initialiser(w, name, ONNX_INT64, 1, (int64_t[]){ (int64_t)rank }, dims, rank * sizeof *dims);
+    NODE(w, "Reshape", output, input, name);
+}
+
+static void transpose(struct onnx_writer *w, const char *output, const char *input, size_t rank, const int64_t *perm)
+{
+    node(w, "Transpose", output, input, NULL, NULL);
+    onnx_ints(w, "perm", perm, rank);
+    onnx_node_end(w);
+}
+
+enum halves { WHOLE, SPLIT, SLICES, UNEVEN, ONE_HALF, GATHERS };
+
+static void take_halves(struct onnx_writer *w, const char *whole, enum halves halves, int64_t channels)
+{
+    const int64_t cut = halves == UNEVEN ? 1 : channels / 2;
+    if (halves == SPLIT || halves == UNEVEN) {
+        onnx_node_begin(w, "Split", "n_split", (const char *[]){ whole, "sizes" }, 2, (const char *[]){ "left", "right" }, 2);
+        onnx_int(w, "axis", 1);
+        onnx_node_end(w);
+        onnx_initialiser(w, "sizes", ONNX_INT64, DIMS(2), (int64_t[]){ cut, channels - cut }, 16);
+    } else if (halves == GATHERS) {
+        onnx_initialiser(w, "zero", ONNX_INT64, 0, (int64_t[]){ 0 }, (int64_t[]){ 0 }, 8);
+        onnx_initialiser(w, "minus", ONNX_INT64, 0, (int64_t[]){ 0 }, (int64_t[]){ -1 }, 8);
+        NODE(w, "Gather", "left", whole, "zero");
+        NODE(w, "Gather", "right", whole, "minus");
+    } else {
+        for (size_t i = 0; i < (halves == SLICES ? 2 : 1); i++) {
+            const char *from = i == 0 ? "f0" : "f1", *to = i == 0 ? "t0" : "t1", *axis = i == 0 ? "a0" : "a1";
+            onnx_initialiser(w, from, ONNX_INT64, DIMS(1), (int64_t[]){ i == 0 ? 0 : cut }, 8);
+            onnx_initialiser(w, to, ONNX_INT64, DIMS(1), (int64_t[]){ i == 0 ? cut : INT64_MAX }, 8);
+            onnx_initialiser(w, axis, ONNX_INT64, DIMS(1), (int64_t[]){ 1 }, 8);
+            onnx_node_begin(w, "Slice", i == 0 ? "n_left" : "n_right", (const char *[]){ whole, from, to, axis }, 4,
+                            (const char *[]){ i == 0 ? "left" : "right" }, 1);
+            onnx_node_end(w);
+        }
+    }
+}
+
+/* ShuffleNet's: two Convs joined (or one), shuffled, halved, each half into a Conv of its own. `groups` 0: the form of [c,2,H·W]. */
+static void shuffle(struct onnx_writer *w, int64_t channels, int64_t groups, bool joint, enum halves halves, bool read_between)
+{
+    onnx_model_begin(w, 13);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(groups == 0 ? 1 : -1, 3, 6, 5));
+    const int64_t own = joint ? channels / 2 : channels, each = channels / 2, first = halves == UNEVEN ? 1 : each;
+    FLOATS(w, "aw", 0, 1, own, 3, 3, 3);
+    NODE(w, "Conv", "a", "x", "aw");
+    const char *whole = "a";
+    if (joint) {
+        FLOATS(w, "bw", 0, 1, own, 3, 3, 3);
+        NODE(w, "Conv", "b", "x", "bw");
+        onnx_node_begin(w, "Concat", "n_j", (const char *[]){ "a", "b" }, 2, (const char *[]){ "j" }, 1);
+        onnx_int(w, "axis", 1);
+        onnx_node_end(w);
+        whole = "j";
+    }
+    if (groups == 0) {
+        reshape(w, "r", whole, "seen", DIMS(each, 2, 12));
+        transpose(w, "t", "r", 3, (int64_t[]){ 1, 0, 2 });
+        reshape(w, "u", "t", "back", DIMS(2, -1, each, 4, 3));
+    } else {
+        reshape(w, "r", whole, "seen", DIMS(-1, groups, channels / groups, 4, 3));
+        transpose(w, "t", "r", 5, (int64_t[]){ 0, 2, 1, 3, 4 });
+        reshape(w, "u", "t", "back", DIMS(-1, channels, 4, 3));
+    }
+    if (halves == WHOLE) {
+        FLOATS(w, "cw", 0, 1, 8, channels, 1, 1);
+        NODE(w, "Conv", "c", "u", "cw");
+    } else {
+        take_halves(w, "u", halves, channels);
+        FLOATS(w, "cw", 0, 1, 8, first, 1, 1);
+        NODE(w, "Conv", "c", "left", "cw");
+    }
+    if (halves != WHOLE && halves != ONE_HALF) {
+        FLOATS(w, "dw", 0, 1, 8, channels - first, 1, 1);
+        NODE(w, "Conv", "d", "right", "dw");
+        NODE(w, "Add", read_between ? "e" : "y", "c", "d");
+    } else {
+        NODE(w, "Neg", read_between ? "e" : "y", "c");
+    }
+    if (read_between) {
+        node(w, "ReduceMean", "m", "u", NULL, NULL);
+        onnx_ints(w, "axes", (int64_t[]){ 1 }, 1);
+        onnx_node_end(w);
+        NODE(w, "Add", "y", "e", "m");
+    }
+    finish(w, "y");
+}
+static void shuffled(struct onnx_writer *w) { shuffle(w, 12, 2, false, WHOLE, false); }
+static void shuffled_in_threes(struct onnx_writer *w) { shuffle(w, 12, 3, true, SPLIT, false); }
+static void shuffled_joint(struct onnx_writer *w) { shuffle(w, 70, 2, true, WHOLE, false); }
+static void shuffled_and_split(struct onnx_writer *w) { shuffle(w, 44, 2, true, SPLIT, false); }
+static void shuffled_and_sliced(struct onnx_writer *w) { shuffle(w, 68, 2, true, SLICES, false); }
+static void shuffled_odd_halves(struct onnx_writer *w) { shuffle(w, 6, 2, true, SPLIT, false); }
+static void shuffled_unevenly_split(struct onnx_writer *w) { shuffle(w, 12, 2, true, UNEVEN, false); }
+static void shuffled_one_half(struct onnx_writer *w) { shuffle(w, 12, 2, true, ONE_HALF, false); }
+static void shuffled_read_between(struct onnx_writer *w) { shuffle(w, 12, 2, true, SPLIT, true); }
+static void shuffled_pairs(struct onnx_writer *w) { shuffle(w, 12, 6, true, SPLIT, false); }
+static void shuffled_gathered(struct onnx_writer *w) { shuffle(w, 44, 0, true, GATHERS, false); }
+static void shuffled_gathered_odd(struct onnx_writer *w) { shuffle(w, 6, 0, true, GATHERS, false); }
+
+/* Not the channels are turned. */
+static void turned_rows(struct onnx_writer *w)
+{
+    onnx_model_begin(w, 13);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 3, 6, 5));
+    FLOATS(w, "aw", 0, 1, 12, 3, 3, 3);
+    FLOATS(w, "cw", 0, 1, 8, 12, 1, 1);
+    NODE(w, "Conv", "a", "x", "aw");
+    reshape(w, "r", "a", "seen", DIMS(-1, 2, 6, 4, 3));
+    transpose(w, "t", "r", 5, (int64_t[]){ 0, 1, 2, 4, 3 });
+    reshape(w, "u", "t", "back", DIMS(-1, 12, 4, 3));
+    NODE(w, "Conv", "y", "u", "cw");
+    finish(w, "y");
+}
+
 /* ---- comparing ---- */
 
 static struct ood_model *compile(const struct onnx_writer *w, const char *name, unsigned passes)
@@ -297,6 +415,19 @@ static void fusions_keep_the_result(void **state)
         CASE(norm_of_rows, "Relu ReduceMean Sub Pow ReduceMean Add Sqrt Div Tanh"),
         CASE(norm_read_elsewhere, "Relu ReduceMean Sub Pow ReduceMean Add Sqrt Div Mul Add Mul"),
         CASE(transposed, "Conv MatMul Conv"),
+        CASE(shuffled, "Conv ChannelShuffle Conv Neg"),
+        CASE(shuffled_in_threes, "Conv Conv Concat ChannelShuffle Split Split Conv Conv"),
+        CASE(shuffled_joint, "Conv Conv ChannelShuffle Conv Neg"),
+        CASE(shuffled_and_split, "Conv Conv ChannelShuffle Conv Conv"),
+        CASE(shuffled_and_sliced, "Conv Conv ChannelShuffle Conv Conv"),
+        CASE(shuffled_odd_halves, "Conv Conv ChannelShuffle Split Split Conv Conv"),
+        CASE(shuffled_unevenly_split, "Conv Conv ChannelShuffle Split Split Conv Conv"),
+        CASE(shuffled_one_half, "Conv Conv ChannelShuffle Slice Conv Neg"),
+        CASE(shuffled_read_between, "Conv Conv ChannelShuffle Split Split Conv Conv ReduceMean Add"),
+        CASE(shuffled_pairs, "Conv Conv ChannelShuffle Conv Conv"),
+        CASE(shuffled_gathered, "Conv Conv ChannelShuffle Conv Conv"),
+        CASE(shuffled_gathered_odd, "Conv Conv Concat ChannelShuffle Conv Conv"),
+        CASE(turned_rows, "Conv Transpose Conv"),
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
