@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/random.h"
 #include "daemon/oodctl/network.h"
 #include "daemon/oodctl/oodctl.h"
 
@@ -13,7 +12,7 @@
 #define ROUNDS 15
 #define LEAST_ROUNDS 3                       /* of one iteration each, where that alone takes longer than a round should */
 
-struct bench_options { size_t threads; const char *batch, *convolution, *input_shape; double seconds; };
+struct bench_options { size_t threads; const char *batch, *convolution, *input_shape, *picture; double seconds; };
 
 #define FIELD(name) offsetof(struct bench_options, name)
 static const struct ctl_option options[] = {
@@ -22,6 +21,7 @@ static const struct ctl_option options[] = {
     { "seconds", "S", "for each batch (default: 3)", CTL_NUMBER, FIELD(seconds), 0.01, 3600 },
     { "convolution", "KIND", "auto, direct or winograd (default: auto)", CTL_TEXT, FIELD(convolution), 0, 0 },
     { "input-shape", "CxHxW", "a bare network's input, where it leaves sizes open", CTL_TEXT, FIELD(input_shape), 0, 0 },
+    { "picture", "FILE", "what a bundle is run on (default: random numbers)", CTL_TEXT, FIELD(picture), 0, 0 },
     { 0 },
 };
 
@@ -29,40 +29,14 @@ static const struct ctl_option options[] = {
 struct bench {
     struct ood_model *model;
     size_t batch, threads;
-    float *input;                            /* [batch] pictures of the first input; NULL: not float32 */
-    size_t floats;                           /* of all of them */
+    struct ctl_input input;                  /* the same in every thread, so the checksum is, too */
     pthread_mutex_t lock;
     pthread_cond_t start, stop;
     size_t round, iterations, finished;      /* under the lock, like quit */
     bool quit;
 };
 
-struct thread { struct bench *bench; struct ood_run *run; pthread_t id; bool running; };
-
-/* Picture p is the same in every batch and thread, so the checksum is, too. Inputs after the first stay zero. */
-static bool make_input(struct bench *bench, struct ood_error *err)
-{
-    struct ood_shape shape = ood_model_input_shape(bench->model, 0), bound = ood_shape_bind(&shape, bench->batch);
-    if (ood_model_input_type(bench->model, 0) != OOD_FLOAT32 || !ood_shape_count(&bound, &bench->floats))
-        return true;
-    bench->input = ood_new_array(float, bench->floats, err);
-    for (size_t p = 0; bench->input != NULL && p < bench->batch; p++) {
-        struct ood_random random;
-        size_t floats = bench->floats / bench->batch;
-        ood_random_seed(&random, p + 1);
-        for (size_t i = 0; i < floats; i++)
-            bench->input[p * floats + i] = (float)ood_random_normal(&random);
-    }
-    return bench->input != NULL;
-}
-
-/* The input is copied each time, as the service does: its memory is used again within a run. */
-static void run_once(const struct bench *bench, struct ood_run *run)
-{
-    if (bench->input != NULL)
-        memcpy(ood_run_input(run, bench->batch, 0), bench->input, bench->floats * sizeof *bench->input);
-    ood_run_execute(run, bench->batch);
-}
+struct thread { struct bench *bench; struct ood_run *run; pthread_t id; bool running; struct ood_error err; };
 
 static void *thread_main(void *argument)
 {
@@ -77,7 +51,8 @@ static void *thread_main(void *argument)
         size_t iterations = bench->iterations;
         pthread_mutex_unlock(&bench->lock);
         for (size_t i = 0; i < iterations; i++)
-            run_once(bench, thread->run);
+            if (!ctl_input_run(&bench->input, thread->run, bench->batch, &thread->err))
+                break;
         pthread_mutex_lock(&bench->lock);
         bench->finished++;
         pthread_cond_signal(&bench->stop);
@@ -139,28 +114,28 @@ static void measure(struct bench *bench, double seconds, double *median, double 
 }
 
 /* The first picture's first output, as 12 hex digits; *same: on every thread. */
-static void checksum(const struct bench *bench, struct thread *threads, char text[OOD_HASH_HEX], bool *same)
+static bool checksum(const struct bench *bench, struct thread *threads, char text[OOD_HASH_HEX], bool *same, struct ood_error *err)
 {
-    struct ood_shape shape = ood_model_output_shape(bench->model, 0), bound = ood_shape_bind(&shape, bench->batch);
-    size_t count = 0;
     *same = true;
-    if (ood_shape_count(&bound, &count) && bound.rank > 0 && bound.dims[0] == (int64_t)bench->batch)
-        count /= bench->batch;
     for (size_t t = 0; t < bench->threads; t++) {
         char other[OOD_HASH_HEX];
-        run_once(bench, threads[t].run);
-        ood_sha256_hex(ood_run_output(threads[t].run, bench->batch, 0), count * ood_type_size(ood_model_output_type(bench->model, 0)), other);
+        size_t count = 0;
+        if (!ctl_input_run(&bench->input, threads[t].run, bench->batch, err))
+            return false;
+        const struct ood_shape shape = ood_run_output_shape(threads[t].run, bench->batch, 0);
+        if (ood_shape_count(&shape, &count) && shape.rank > 0 && shape.dims[0] == (int64_t)bench->batch)
+            count /= bench->batch;
+        ood_sha256_hex(ood_run_output(threads[t].run, bench->batch, 0), count * ood_type_size(ood_run_output_type(threads[t].run, bench->batch, 0)), other);
         if (t == 0)
             memcpy(text, other, OOD_HASH_HEX);
         *same = *same && memcmp(text, other, OOD_HASH_HEX) == 0;
     }
     text[12] = '\0';
+    return true;
 }
 
 static bool start_threads(struct bench *bench, struct thread *threads, struct ood_error *err)
 {
-    if (!make_input(bench, err))
-        return false;
     for (size_t t = 0; t < bench->threads; t++) {
         threads[t].bench = bench;
         threads[t].run = ood_run_new(bench->model, err);
@@ -168,6 +143,8 @@ static bool start_threads(struct bench *bench, struct thread *threads, struct oo
             return false;
     }
     for (size_t t = 0; t < bench->threads; t++) {
+        if (!ctl_input_run(&bench->input, threads[t].run, bench->batch, err))      /* compiles what hangs on the picture; may say no */
+            return false;
         int why = pthread_create(&threads[t].id, NULL, thread_main, &threads[t]);
         if (why != 0)
             return ood_fail_errno(err, why, "thread %zu of %zu", t + 1, bench->threads);
@@ -176,8 +153,9 @@ static bool start_threads(struct bench *bench, struct thread *threads, struct oo
     return true;
 }
 
-static bool run_batch(struct ood_model *model, size_t batch, const struct bench_options *given, bool *same, struct ood_error *err)
+static bool run_batch(const struct ctl_network *network, struct ood_model *model, const struct bench_options *given, bool *same, struct ood_error *err)
 {
+    const size_t batch = ood_model_most_batch(model);
     struct bench bench = { .model = model, .batch = batch, .threads = given->threads };
     struct thread *threads = ood_new_array(struct thread, given->threads, err);
     double median = 0, best = 0, per_cpu = 0;
@@ -187,23 +165,28 @@ static bool run_batch(struct ood_model *model, size_t batch, const struct bench_
     pthread_mutex_init(&bench.lock, NULL);
     pthread_cond_init(&bench.start, NULL);
     pthread_cond_init(&bench.stop, NULL);
-    bool started = start_threads(&bench, threads, err);
-    if (started)
+    bool done = ctl_network_input(network, given->picture, model, batch, &bench.input, err) && start_threads(&bench, threads, err);
+    if (done)
         measure(&bench, given->seconds, &median, &best, &per_cpu);
     end_rounds(&bench, threads);
-    if (started) {
-        checksum(&bench, threads, sum, same);
+    for (size_t t = 0; done && t < given->threads; t++)
+        if (threads[t].err.code != OOD_OK) {
+            *err = threads[t].err;
+            done = false;
+        }
+    done = done && checksum(&bench, threads, sum, same, err);
+    if (done) {
         printf("oodd %s\t%zu\t%zu\t%.2f\t%.2f\t%.2f\t%s\n", ood_version(), given->threads, batch, median, best, per_cpu, sum);
         fflush(stdout);
     }
     for (size_t t = 0; t < given->threads; t++)
         ood_run_free(threads[t].run);
     ood_free(threads);
-    ood_free(bench.input);
+    ood_free(bench.input.values);
     pthread_cond_destroy(&bench.stop);
     pthread_cond_destroy(&bench.start);
     pthread_mutex_destroy(&bench.lock);
-    return started;
+    return done;
 }
 
 static int bench_all(struct ctl_network *network, const struct bench_options *given, const size_t *batches, size_t count,
@@ -219,7 +202,7 @@ static int bench_all(struct ctl_network *network, const struct bench_options *gi
             return ctl_fail(&err);
         if (ood_model_most_batch(model) != batches[i])
             ctl_say("bench: %s: its batch is fixed at %zu; batch %zu left out", network->model_path, ood_model_most_batch(model), batches[i]);
-        else if (!run_batch(model, batches[i], given, &same, &err)) {
+        else if (!run_batch(network, model, given, &same, &err)) {
             ood_model_free(model);
             return ctl_fail(&err);
         }

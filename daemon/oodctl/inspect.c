@@ -8,7 +8,7 @@
 #include "daemon/oodctl/oodctl.h"
 #include "ops/ops.h"
 
-struct inspect_options { size_t batch; bool json, profile; const char *convolution, *input_shape; };
+struct inspect_options { size_t batch; bool json, profile; const char *convolution, *input_shape, *picture; };
 
 #define FIELD(name) offsetof(struct inspect_options, name)
 static const struct ctl_option options[] = {
@@ -17,6 +17,7 @@ static const struct ctl_option options[] = {
     { "profile", NULL, "run it and show each step's time", CTL_FLAG, FIELD(profile), 0, 0 },
     { "convolution", "KIND", "auto, direct or winograd (default: auto)", CTL_TEXT, FIELD(convolution), 0, 0 },
     { "input-shape", "CxHxW", "a bare network's input, where it leaves sizes open", CTL_TEXT, FIELD(input_shape), 0, 0 },
+    { "picture", "FILE", "what a bundle is run on (default: random numbers)", CTL_TEXT, FIELD(picture), 0, 0 },
     { 0 },
 };
 
@@ -30,25 +31,32 @@ static int by_count(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+static void count_operators(struct inspection *in, const struct ood_node *nodes, size_t count)
+{
+    for (size_t n = 0; n < count; n++) {
+        size_t i = 0;
+        if (nodes[n].dead)
+            continue;
+        while (i < in->kinds && strcmp(in->operators[i].name, nodes[n].op->name) != 0)
+            i++;
+        if (i == in->kinds)
+            in->operators[in->kinds++].name = nodes[n].op->name;
+        in->operators[i].count++;
+    }
+}
+
 static bool read_file(struct inspection *in, struct ood_error *err)
 {
-    struct ood_graph_options reading = { .operators = ood_op_table, .input_shape = in->network.input_shape, .one_if_needed = true };
+    struct ood_graph_options reading = { .operators = ood_op_table, .input_shape = in->network.input_shape, .one_if_needed = !in->staged,
+                                         .stages = in->staged, .batch = in->staged ? 1 : 0 };
     struct ood_graph *graph = in->graph = ood_graph_read(in->network.onnx, &reading, err);
     if (graph == NULL)
         return ood_error_prefix(err, "%s", in->network.model_path);
-    in->operators = ood_new_array(struct inspect_count, graph->node_count, err);
+    in->operators = ood_new_array(struct inspect_count, graph->node_count + graph->later_count, err);
     if (in->operators == NULL)
         return false;
-    for (size_t n = 0; n < graph->node_count; n++) {
-        size_t i = 0;
-        if (graph->nodes[n].dead)
-            continue;
-        while (i < in->kinds && strcmp(in->operators[i].name, graph->nodes[n].op->name) != 0)
-            i++;
-        if (i == in->kinds)
-            in->operators[in->kinds++].name = graph->nodes[n].op->name;
-        in->operators[i].count++;
-    }
+    count_operators(in, graph->nodes, graph->node_count);
+    count_operators(in, graph->later, graph->later_count);
     qsort(in->operators, in->kinds, sizeof *in->operators, by_count);
     return true;
 }
@@ -66,8 +74,10 @@ static void print_network(const struct inspection *in)
     printf("parameters    %s\n", ctl_count(ood_model_parameters(in->model), count));
 }
 
-static void print_ends(const struct ood_model *model, const struct ood_error *why)
+static void print_ends(const struct inspection *in)
 {
+    const struct ood_model *model = in->model;
+    const struct ood_error *why = &in->untapped;
     char text[OOD_SHAPE_TEXT];
     for (size_t i = 0; i < ood_model_input_count(model); i++) {
         struct ood_shape shape = ood_model_input_shape(model, i);
@@ -76,9 +86,12 @@ static void print_ends(const struct ood_model *model, const struct ood_error *wh
     }
     bool tapped = why->code == OOD_OK;
     for (size_t i = 0; i < ood_model_output_count(model); i++) {
-        struct ood_shape shape = ood_model_output_shape(model, i);
-        printf("%-12s  %s %s %s\n", !tapped ? "output" : i == 0 ? "logits" : "features", ood_model_output_name(model, i),
-               ood_type_name(ood_model_output_type(model, i)), ood_shape_print(&shape, text));
+        const struct ood_shape told = ood_model_output_shape(model, i);
+        const bool open = told.rank == OOD_RANK_FREE;
+        const struct ood_shape shape = open ? ood_run_output_shape(in->run, in->stages[0].batch, i) : told;
+        const enum ood_type type = open ? ood_run_output_type(in->run, in->stages[0].batch, i) : ood_model_output_type(model, i);
+        printf("%-12s  %s %s %s%s\n", !tapped ? "output" : i == 0 ? "logits" : "features", ood_model_output_name(model, i), ood_type_name(type),
+               ood_shape_print(&shape, text), open ? " in this run" : "");
     }
     if (!tapped)
         printf("taps          none: %s\n", why->message);
@@ -93,22 +106,54 @@ static const char *tail(const char *name, size_t most)
     return length > most ? name + length - most : name;
 }
 
-/* One run to warm up, then the least time of each step over a few. */
-static bool profile(struct inspection *in, struct ood_error *err)
+static bool add_stages(struct inspection *in, struct ood_error *err)
 {
-    size_t steps = ood_model_step_count(in->model, in->batch);
-    double *once = ood_new_array(double, steps, err);
-    struct ood_run *run = once != NULL ? ood_run_new(in->model, err) : NULL;
-    in->seconds = run != NULL ? ood_new_array(double, steps, err) : NULL;
-    for (size_t round = 0; in->seconds != NULL && round < 6; round++) {
-        ood_run_profile(run, in->batch, once);
-        for (size_t i = 0; round > 0 && i < steps; i++)
-            if (round == 1 || once[i] < in->seconds[i])
-                in->seconds[i] = once[i];
+    in->stage_count = in->run != NULL ? ood_run_stage_count(in->run) : 1;
+    in->stages = ood_new_array(struct inspect_stage, in->stage_count, err);
+    for (size_t i = 0; in->stages != NULL && i < in->stage_count; i++) {
+        const struct ood_model *model = in->run != NULL ? ood_run_model(ood_run_stage(in->run, i)) : in->model;
+        in->stages[i] = (struct inspect_stage){ .model = model, .batch = ood_model_most_batch(model) };
     }
-    ood_run_free(run);
+    return in->stages != NULL;
+}
+
+/* Stages are known once they have run. */
+static bool run(struct inspection *in, const char *picture, bool wanted, struct ctl_input *input, struct ood_error *err)
+{
+    const size_t batch = ood_model_most_batch(in->model);
+    if (!wanted && !in->staged)
+        return add_stages(in, err);
+    in->run = ctl_network_input(&in->network, picture, in->model, batch, input, err) ? ood_run_new(in->model, err) : NULL;
+    if (in->run == NULL)
+        return false;
+    if (in->staged && !ctl_input_run(input, in->run, batch, err))
+        return ood_error_prefix(err, "%s, run on %s", in->network.model_path, picture != NULL ? picture : "random numbers");
+    return add_stages(in, err);
+}
+
+/* One run to warm up, then the least time of each step over a few. Stages come in order, each behind what it reads. */
+static bool profile(struct inspection *in, const struct ctl_input *input, struct ood_error *err)
+{
+    size_t most = 1;
+    for (size_t s = 0; s < in->stage_count; s++) {
+        const size_t steps = ood_model_step_count(in->stages[s].model, in->stages[s].batch);
+        most = steps > most ? steps : most;
+        in->stages[s].seconds = ood_new_array(double, steps, err);
+        if (in->stages[s].seconds == NULL)
+            return false;
+    }
+    double *once = ood_new_array(double, most, err);
+    for (size_t round = 0; once != NULL && round < 6; round++) {
+        ctl_input_place(input, in->run, in->stages[0].batch);
+        for (size_t s = 0; s < in->stage_count; s++) {
+            ood_run_profile(ood_run_stage(in->run, s), in->stages[s].batch, once);
+            for (size_t i = 0; round > 0 && i < ood_model_step_count(in->stages[s].model, in->stages[s].batch); i++)
+                if (round == 1 || once[i] < in->stages[s].seconds[i])
+                    in->stages[s].seconds[i] = once[i];
+        }
+    }
     ood_free(once);
-    return in->seconds != NULL;
+    return once != NULL;
 }
 
 /* Direct operations a second, whatever arithmetic the kernel has: 1e9 of them. */
@@ -127,34 +172,64 @@ static void print_step(const struct ood_step_info *step, const double *seconds, 
     printf("  %s%s\n", step->kernel, step->slow ? "   << slow" : "");
 }
 
-static void print_plan(const struct inspection *in)
+static void sum_stage(const struct inspect_stage *stage, double *flops, double *seconds)
 {
-    const struct ood_model *model = in->model;
-    size_t batch = in->batch, steps = ood_model_step_count(model, batch);
-    double flops = 0, total = 0;
-    for (size_t i = 0; i < steps; i++) {
-        flops += ood_model_step(model, batch, i).flops;
-        total += in->seconds != NULL ? in->seconds[i] : 0;
+    *flops = *seconds = 0;
+    for (size_t i = 0; i < ood_model_step_count(stage->model, stage->batch); i++) {
+        *flops += ood_model_step(stage->model, stage->batch, i).flops;
+        *seconds += stage->seconds != NULL ? stage->seconds[i] : 0;
     }
-    printf("\nplan for batch %zu: %zu steps, %.4g GFLOP%s\n\n", batch, steps, 1e-9 * flops, batch > 1 ? " a batch" : " a picture");
+}
+
+/* `all`: the seconds of all stages, of which each step's share is told. */
+static void print_steps(const struct inspect_stage *stage, double all)
+{
     printf("  %-26s  %-18s  %-16s  %9s  %9s%s  %s\n", "node", "operator", "output", "MFLOP", "KiB",
-           in->seconds != NULL ? "         us       %   GFLOP/s" : "", "kernel");
-    for (size_t i = 0; i < steps; i++) {
-        struct ood_step_info step = ood_model_step(model, batch, i);
-        print_step(&step, in->seconds != NULL ? &in->seconds[i] : NULL, total);
+           stage->seconds != NULL ? "         us       %   GFLOP/s" : "", "kernel");
+    for (size_t i = 0; i < ood_model_step_count(stage->model, stage->batch); i++) {
+        struct ood_step_info step = ood_model_step(stage->model, stage->batch, i);
+        print_step(&step, stage->seconds != NULL ? &stage->seconds[i] : NULL, all);
+    }
+}
+
+static void print_plans(const struct inspection *in)
+{
+    const size_t batch = in->stages[0].batch;
+    double flops = 0, seconds = 0, own, time;
+    size_t arena = 0, live = 0, weights = 0;
+    for (size_t s = 0; s < in->stage_count; s++) {
+        const struct ood_model *model = in->stages[s].model;
+        sum_stage(&in->stages[s], &own, &time);
+        flops += own;
+        seconds += time;
+        arena += ood_model_arena_bytes(model, in->stages[s].batch);
+        live += ood_model_live_bytes(model, in->stages[s].batch);
+        weights += ood_model_weight_bytes(model);
+    }
+    if (in->staged)
+        printf("stages        %zu in this run, %.4g GFLOP: shapes hang on what is in the picture\n", in->stage_count, 1e-9 * flops);
+    for (size_t s = 0; s < in->stage_count; s++) {
+        const size_t steps = ood_model_step_count(in->stages[s].model, in->stages[s].batch);
+        sum_stage(&in->stages[s], &own, &time);
+        if (in->staged)
+            printf("\nstage %zu of %zu: %zu step%s, %.4g GFLOP\n\n", s + 1, in->stage_count, steps, steps == 1 ? "" : "s", 1e-9 * own);
+        else
+            printf("\nplan for batch %zu: %zu steps, %.4g GFLOP%s\n\n", batch, steps, 1e-9 * own, batch > 1 ? " a batch" : " a picture");
+        print_steps(&in->stages[s], seconds);
     }
     putchar('\n');
-    if (in->seconds != NULL)
-        printf("time          %.1f us a batch, %.1f pictures/s, %.1f GFLOP/s\n", 1e6 * total, (double)batch / total, giga_a_second(flops, total));
-    printf("memory        %.1f KiB arena a thread (%.1f KiB at least), %.1f KiB weights shared\n", (double)ood_model_arena_bytes(model, batch) / 1024,
-           (double)ood_model_live_bytes(model, batch) / 1024, (double)ood_model_weight_bytes(model) / 1024);
+    if (in->stages[0].seconds != NULL)
+        printf("time          %.1f us a batch, %.1f pictures/s, %.1f GFLOP/s\n", 1e6 * seconds, (double)batch / seconds, giga_a_second(flops, seconds));
+    printf("memory        %.1f KiB arena a thread (%.1f KiB at least), %.1f KiB weights shared\n", (double)arena / 1024, (double)live / 1024,
+           (double)weights / 1024);
 }
 
 static void warn_of_slow_steps(const struct inspection *in)
 {
     size_t slow = 0;
-    for (size_t i = 0; i < ood_model_step_count(in->model, in->batch); i++)
-        slow += ood_model_step(in->model, in->batch, i).slow;
+    for (size_t s = 0; s < in->stage_count; s++)
+        for (size_t i = 0; i < ood_model_step_count(in->stages[s].model, in->stages[s].batch); i++)
+            slow += ood_model_step(in->stages[s].model, in->stages[s].batch, i).slow;
     if (slow > 0)
         ctl_say("inspect: warning: %zu convolution%s served by a slow kernel", slow, slow == 1 ? " is" : "s are");
 }
@@ -198,23 +273,25 @@ static void print_all(const struct inspection *in)
     if (in->network.bundle != NULL)
         print_bundle(in->network.bundle);
     print_network(in);
-    print_ends(in->model, &in->untapped);
+    print_ends(in);
     ood_engine_description(text, sizeof text);
     printf("machine       %s\n", text);
-    print_plan(in);
+    print_plans(in);
 }
 
 static bool inspect(const char *path, const struct inspect_options *given, const struct ood_shape *shape, enum ood_convolution convolution, struct ood_error *err)
 {
     struct inspection in = { 0 };
+    struct ctl_input input = { 0 };
     bool done = false;
     if (!ctl_network_open(path, shape, &in.network, err))
         goto out;
     in.model = ctl_network_compile(&in.network, given->batch, true, convolution, &in.untapped, err);
     if (in.model == NULL)
         goto out;
-    in.batch = ood_model_most_batch(in.model);
-    if (!ctl_network_bytes(&in.network, err) || !read_file(&in, err) || (given->profile && !profile(&in, err)))
+    in.staged = ood_model_is_staged(in.model);
+    if (!run(&in, given->picture, given->profile, &input, err) || !ctl_network_bytes(&in.network, err) || !read_file(&in, err) ||
+        (given->profile && !profile(&in, &input, err)))
         goto out;
     done = true;
     if (given->json)
@@ -223,7 +300,11 @@ static bool inspect(const char *path, const struct inspect_options *given, const
         print_all(&in);
     warn_of_slow_steps(&in);
 out:
-    ood_free(in.seconds);
+    for (size_t s = 0; in.stages != NULL && s < in.stage_count; s++)
+        ood_free(in.stages[s].seconds);
+    ood_free(in.stages);
+    ood_run_free(in.run);
+    ood_free(input.values);
     ood_free(in.operators);
     ood_graph_free(in.graph);
     ood_model_free(in.model);

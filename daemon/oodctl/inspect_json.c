@@ -154,12 +154,18 @@ static void write_network(struct api_writer *w, const struct inspection *in)
     api_write(w, "}}");
 }
 
+/* shape NULL: only a run can tell. */
 static void write_end(struct api_writer *w, const char *tensor, enum ood_type type, const struct ood_shape *shape)
 {
     api_write(w, "{");
     text_member(w, "name", tensor);
     text_member(w, "type", ood_type_name(type));
-    shape_member(w, "shape", shape);
+    if (shape != NULL) {
+        shape_member(w, "shape", shape);
+    } else {
+        name(w, "shape");
+        api_write(w, "null");
+    }
     api_write(w, "}");
 }
 
@@ -179,10 +185,13 @@ static void write_ends(struct api_writer *w, const struct inspection *in)
     name(w, "outputs");
     api_write(w, "[");
     for (size_t i = 0; i < ood_model_output_count(model); i++) {
-        struct ood_shape shape = ood_model_output_shape(model, i);
+        const struct ood_shape shape = ood_model_output_shape(model, i);
         if (i > 0)
             api_write(w, ",");
-        write_end(w, ood_model_output_name(model, i), ood_model_output_type(model, i), &shape);
+        if (shape.rank == OOD_RANK_FREE)
+            write_end(w, ood_model_output_name(model, i), ood_run_output_type(in->run, in->stages[0].batch, i), NULL);
+        else
+            write_end(w, ood_model_output_name(model, i), ood_model_output_type(model, i), &shape);
     }
     api_write(w, "]");
     name(w, "taps");
@@ -213,31 +222,45 @@ static void write_step(struct api_writer *w, const struct ood_step_info *step, c
     api_write(w, "}");
 }
 
-static void write_plan(struct api_writer *w, const struct inspection *in)
+static void write_plan(struct api_writer *w, const struct inspect_stage *stage)
 {
-    size_t steps = ood_model_step_count(in->model, in->batch);
+    const struct ood_model *model = stage->model;
     double flops = 0, seconds = 0;
-    name(w, "plan");
     api_write(w, "{");
-    size_member(w, "batch", in->batch);
-    size_member(w, "arena_bytes", ood_model_arena_bytes(in->model, in->batch));
-    size_member(w, "live_bytes", ood_model_live_bytes(in->model, in->batch));
-    size_member(w, "weight_bytes", ood_model_weight_bytes(in->model));
+    size_member(w, "batch", stage->batch);
+    size_member(w, "arena_bytes", ood_model_arena_bytes(model, stage->batch));
+    size_member(w, "live_bytes", ood_model_live_bytes(model, stage->batch));
+    size_member(w, "weight_bytes", ood_model_weight_bytes(model));
     name(w, "steps");
     api_write(w, "[");
-    for (size_t i = 0; i < steps; i++) {
-        struct ood_step_info step = ood_model_step(in->model, in->batch, i);
+    for (size_t i = 0; i < ood_model_step_count(model, stage->batch); i++) {
+        struct ood_step_info step = ood_model_step(model, stage->batch, i);
         if (i > 0)
             api_write(w, ",");
-        write_step(w, &step, in->seconds != NULL ? &in->seconds[i] : NULL);
+        write_step(w, &step, stage->seconds != NULL ? &stage->seconds[i] : NULL);
         flops += step.flops;
-        seconds += in->seconds != NULL ? in->seconds[i] : 0;
+        seconds += stage->seconds != NULL ? stage->seconds[i] : 0;
     }
     api_write(w, "]");
     number_member(w, "flops", flops);
-    if (in->seconds != NULL)
+    if (stage->seconds != NULL)
         number_member(w, "seconds", seconds);
     api_write(w, "}");
+}
+
+/* The plan, or the first stage's, and those of the stages behind it. */
+static void write_plans(struct api_writer *w, const struct inspection *in)
+{
+    name(w, "plan");
+    write_plan(w, &in->stages[0]);
+    name(w, "later_stages");
+    api_write(w, "[");
+    for (size_t i = 1; i < in->stage_count; i++) {
+        if (i > 1)
+            api_write(w, ",");
+        write_plan(w, &in->stages[i]);
+    }
+    api_write(w, "]");
 }
 
 bool inspect_json(const struct inspection *in, struct ood_error *err)
@@ -250,7 +273,7 @@ bool inspect_json(const struct inspection *in, struct ood_error *err)
     write_network(&w, in);
     write_ends(&w, in);
     text_member(&w, "machine", machine);
-    write_plan(&w, in);
+    write_plans(&w, in);
     api_write(&w, "}\n");
     bool done = !w.failed || ood_fail(err, OOD_OUT_OF_MEMORY, "out of memory");
     if (done)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "base/random.h"
 #include "ops/ops.h"
 #include "scorer/scorer.h"
 
@@ -89,7 +90,7 @@ struct ood_model *ctl_network_compile(struct ctl_network *network, size_t batch,
 {
     const struct ood_bundle *bundle = network->bundle;
     struct ood_model_options options = {
-        .one_if_needed = true, .operators = ood_op_table, .input_shape = network->input_shape, .batch = batch, .one_plan = !up_to,
+        .one_if_needed = true, .operators = ood_op_table, .input_shape = network->input_shape, .batch = batch, .one_plan = !up_to, .stages = true,
         .convolution = convolution == OOD_CONVOLUTION_AUTO && bundle != NULL ? bundle->convolution : convolution,
         .logits = bundle != NULL ? bundle->logits_tap : NULL, .features = bundle != NULL ? bundle->features_tap : NULL,
     };
@@ -120,4 +121,62 @@ struct ood_model *ctl_network_compile(struct ctl_network *network, size_t batch,
         ood_error_prefix(err, "%s", network->model_path);
     }
     return model;
+}
+
+/* ---- what it is run on ---- */
+
+/* The picture as the bundle's preprocessing has it, in each place of the batch. */
+static bool load_picture(const struct ctl_network *network, const char *picture, size_t batch, const struct ctl_input *input, struct ood_error *err)
+{
+    struct ood_bytes bytes;
+    struct ood_workspace workspace = { 0 };
+    const size_t each = input->floats / batch;
+    if (network->bundle == NULL)
+        return ood_fail(err, OOD_INVALID, "--picture: %s is a bare network; how a picture becomes its input, only a bundle says", network->model_path);
+    if (!ood_file_read(picture, (size_t)1 << 28, &bytes, err))
+        return false;
+    bool done = (each == ood_preprocess_floats(&network->bundle->input) || ood_fail(err, OOD_INVALID, "the network's input is not a picture's")) &&
+                ood_picture_load(bytes.data, bytes.size, 0, &network->bundle->input, &workspace, input->values, NULL, err);
+    for (size_t p = 1; done && p < batch; p++)
+        memcpy(input->values + p * each, input->values, each * sizeof *input->values);
+    ood_workspace_free(&workspace);
+    ood_bytes_free(&bytes);
+    return done || ood_error_prefix(err, "%s", picture);
+}
+
+bool ctl_network_input(const struct ctl_network *network, const char *picture, const struct ood_model *model, size_t batch, struct ctl_input *out,
+                       struct ood_error *err)
+{
+    const struct ood_shape shape = ood_model_input_shape(model, 0), bound = ood_shape_bind(&shape, batch);
+    struct ctl_input input = { 0 };
+    if (ood_model_input_type(model, 0) != OOD_FLOAT32 || !ood_shape_count(&bound, &input.floats)) {
+        *out = (struct ctl_input){ 0 };
+        return true;
+    }
+    input.values = ood_new_array(float, input.floats, err);
+    const size_t each = input.floats / batch;
+    for (size_t p = 0; input.values != NULL && picture == NULL && p < batch; p++) {
+        struct ood_random random;
+        ood_random_seed(&random, p + 1);
+        for (size_t i = 0; i < each; i++)
+            input.values[p * each + i] = (float)ood_random_normal(&random);
+    }
+    if (input.values == NULL || (picture != NULL && !load_picture(network, picture, batch, &input, err))) {
+        ood_free(input.values);
+        return false;
+    }
+    *out = input;
+    return true;
+}
+
+bool ctl_input_run(const struct ctl_input *input, struct ood_run *run, size_t batch, struct ood_error *err)
+{
+    ctl_input_place(input, run, batch);
+    return ood_run_all(run, batch, err);
+}
+
+void ctl_input_place(const struct ctl_input *input, struct ood_run *run, size_t batch)
+{
+    if (input->values != NULL)
+        memcpy(ood_run_input(run, batch, 0), input->values, input->floats * sizeof *input->values);
 }

@@ -28,9 +28,19 @@ bool ctl_convolution_parse(const char *word, enum ood_convolution *out);
 /* The file's bytes, behind a compilation: read again where they are gone. */
 bool ctl_network_bytes(struct ctl_network *network, struct ood_error *err) OOD_MUST_CHECK;
 
-/* Compiled for exactly `batch`, or, with `up_to`, for every batch up to 8, 16, … batch. Taps: the bundle's, a bare file's defaults, or, where
+/* Compiled for exactly `batch` (a network of stages: for one, whatever is asked for), or, with `up_to`, for every batch up to 8, 16, … batch. Taps: the bundle's, a bare file's defaults, or, where
  * it has none, every output; *why (may be NULL) then says why. */
 struct ood_model *ctl_network_compile(struct ctl_network *network, size_t batch, bool up_to, enum ood_convolution convolution,
                                       struct ood_error *why, struct ood_error *err) OOD_MUST_CHECK;
+
+/* What a network is run on: pictures of the first input; inputs after the first stay zero. */
+struct ctl_input { float *values; size_t floats; };          /* values NULL: the first input is not float32. ood_free(values) */
+
+/* `picture` in each of `batch` places, as the bundle prepares it; NULL: normal random numbers, picture p the same in every batch. */
+bool ctl_network_input(const struct ctl_network *network, const char *picture, const struct ood_model *model, size_t batch, struct ctl_input *out,
+                       struct ood_error *err) OOD_MUST_CHECK;
+/* Copied each time, as the service does: an input's memory is used again within a run. */
+void ctl_input_place(const struct ctl_input *input, struct ood_run *run, size_t batch);
+bool ctl_input_run(const struct ctl_input *input, struct ood_run *run, size_t batch, struct ood_error *err) OOD_MUST_CHECK;
 
 #endif

@@ -319,22 +319,34 @@ static void drop_unused_constants(struct ood_model *model)
     }
 }
 
+/* Written in the file as a tensor: an initialiser or, as Paddle's exporter has its weights, a Constant node of more than a number. */
+static bool is_of_file(const struct ood_graph *graph, const struct ood_value *value)
+{
+    if (value->constant == NULL || value->producer == OOD_NONE)
+        return value->constant != NULL;
+    return graph->nodes[value->producer].input_count == 0 && value->constant->count > 1;
+}
+
+static size_t count_statistics(const struct ood_graph *graph, const struct ood_node *nodes, size_t count)
+{
+    size_t statistics = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 3; (nodes[i].op->traits & OOD_OP_BATCH_NORM) != 0 && k < nodes[i].input_count && k < 5; k++) {
+            const struct ood_value *value = ood_node_input(graph, &nodes[i], k);
+            if (value != NULL && is_of_file(graph, value))
+                statistics += value->constant->count;
+        }
+    return statistics;
+}
+
 /* What training adjusts: every float32 constant of the file but the running statistics of batch norms. */
 static size_t count_parameters(const struct ood_graph *graph)
 {
     size_t parameters = 0;
     for (size_t i = 0; i < graph->value_count; i++)
-        if (graph->values[i].constant != NULL && graph->values[i].producer == OOD_NONE && graph->values[i].type == OOD_FLOAT32)
+        if (graph->values[i].type == OOD_FLOAT32 && is_of_file(graph, &graph->values[i]))
             parameters += graph->values[i].constant->count;
-    for (size_t i = 0; i < graph->node_count; i++) {
-        const struct ood_node *node = &graph->nodes[i];
-        for (size_t k = 3; (node->op->traits & OOD_OP_BATCH_NORM) != 0 && k < node->input_count && k < 5; k++) {
-            const struct ood_value *statistics = ood_node_input(graph, node, k);
-            if (statistics != NULL && statistics->constant != NULL && statistics->producer == OOD_NONE)
-                parameters -= statistics->constant->count;
-        }
-    }
-    return parameters;
+    return parameters - count_statistics(graph, graph->nodes, graph->node_count) - count_statistics(graph, graph->later, graph->later_count);
 }
 
 /* ---- models ---- */

@@ -81,6 +81,12 @@ bool ood_run_all(struct ood_run *run, size_t batch, struct ood_error *err) OOD_M
 struct ood_shape ood_run_output_shape(const struct ood_run *run, size_t batch, size_t i);
 enum ood_type ood_run_output_type(const struct ood_run *run, size_t batch, size_t i);
 
+/* The stages of the last ood_run_all, the model's own first; 1 where it is not staged. Each is a run of its own model (ood_run_model), to be asked and
+ * profiled in order with what the stages before left, for the batch ood_model_most_batch tells. They stay until the next ood_run_all. */
+size_t ood_run_stage_count(const struct ood_run *run);
+struct ood_run *ood_run_stage(struct ood_run *run, size_t i);
+const struct ood_model *ood_run_model(const struct ood_run *run);
+
 /* ---- inspect ---- */
 
 struct ood_step_info {

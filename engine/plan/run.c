@@ -147,6 +147,10 @@ enum ood_type ood_run_output_type(const struct ood_run *run, size_t batch, size_
     return run->stages != NULL ? ood_stages_output(run->stages, i)->type : run->model->graph->values[run->model->outputs[i]].type;
 }
 
+const struct ood_model *ood_run_model(const struct ood_run *run) { return run->model; }
+size_t ood_run_stage_count(const struct ood_run *run) { return run->stages != NULL ? 1 + ood_stages_behind(run->stages) : 1; }
+struct ood_run *ood_run_stage(struct ood_run *run, size_t i) { return i == 0 ? run : ood_stages_at(run->stages, i); }
+
 bool ood_run_all(struct ood_run *run, size_t batch, struct ood_error *err)
 {
     ood_run_execute(run, batch);

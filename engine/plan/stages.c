@@ -24,6 +24,7 @@ struct stage {
 struct ood_stages {
     struct ood_model *model;
     struct stage first;
+    const struct stage *last;                /* the last run came to */
     unsigned char *key;                      /* of the stage looked for; key_capacity bytes */
     size_t key_capacity;
     size_t kept, bytes;
@@ -273,6 +274,7 @@ bool ood_stages_run(struct ood_stages *stages, struct ood_error *err)
 {
     struct stage *stage = &stages->first;
     stages->runs++;
+    stages->last = stage;
     for (size_t depth = 1; stage->model->graph->later_count > 0; depth++) {
         if (depth == OOD_STAGES_DEEP)
             return ood_fail(err, OOD_LIMIT, "shapes are decided in more than %d stages", OOD_STAGES_DEEP);
@@ -280,12 +282,29 @@ bool ood_stages_run(struct ood_stages *stages, struct ood_error *err)
         if (stage == NULL)
             return false;
         ood_run_execute(stage->run, 1);
+        stages->last = stage;
     }
     set_outputs(stages, stage);
     return true;
 }
 
 const struct ood_stages_output *ood_stages_output(const struct ood_stages *stages, size_t i) { return &stages->outputs[i]; }
+
+size_t ood_stages_behind(const struct ood_stages *stages)
+{
+    size_t count = 0;
+    for (const struct stage *at = stages->last; at != &stages->first; at = at->parent)
+        count++;
+    return count;
+}
+
+struct ood_run *ood_stages_at(const struct ood_stages *stages, size_t i)
+{
+    const struct stage *at = stages->last;
+    for (size_t count = ood_stages_behind(stages); count > i; count--)
+        at = at->parent;
+    return at->run;
+}
 
 /* ---- their life ---- */
 
@@ -297,6 +316,7 @@ struct ood_stages *ood_stages_new(struct ood_run *run, struct ood_model *model, 
     stages->model = model;
     stages->first.model = model;
     stages->first.run = run;
+    stages->last = &stages->first;
     stages->outputs = ood_new_array(struct ood_stages_output, model->output_count, err);
     if (stages->outputs != NULL && find_places(&stages->first, err) && find_decisions(&stages->first, err))
         return stages;

@@ -16,6 +16,10 @@ void ood_stages_free(struct ood_stages *stages);
 bool ood_stages_run(struct ood_stages *stages, struct ood_error *err) OOD_MUST_CHECK;
 const struct ood_stages_output *ood_stages_output(const struct ood_stages *stages, size_t i);
 
+/* Those that the last run came to behind the first; i counts from 1. */
+size_t ood_stages_behind(const struct ood_stages *stages);
+struct ood_run *ood_stages_at(const struct ood_stages *stages, size_t i);
+
 /* Where an operand of the first plan of a run lies (run.c). */
 const void *ood_run_place(const struct ood_run *run, struct ood_operand operand);
 
