@@ -184,18 +184,48 @@ static bool top_k_shape(struct ood_graph *graph, const struct ood_node *node, st
 
 struct top_k { struct line line; size_t k; bool largest, values, indices; };
 
-/* best[k] holds places along the axis, in order; element i joins where it belongs. Equal ones stay in the order of their places. */
-static size_t insert(const struct top_k *s, const void *x, size_t start, int64_t *best, size_t held, size_t i)
+/* One line: its elements lie `inner` apart from `start` on. */
+struct places { const struct line *line; const void *x; size_t start; bool largest; };
+
+/* Does the element at place a come before that at b? Equal ones in the order of their places: no two are the same. */
+static bool comes_first(const struct places *p, int64_t a, int64_t b)
 {
-    size_t at = held;
-    while (at > 0 && before(s->line.type, x, start + i * s->line.inner, start + (size_t)best[at - 1] * s->line.inner, s->largest)) {
-        if (at < s->k)
-            best[at] = best[at - 1];
-        at--;
+    const size_t at_a = p->start + (size_t)a * p->line->inner, at_b = p->start + (size_t)b * p->line->inner;
+    return before(p->line->type, p->x, at_a, at_b, p->largest) || (a < b && !before(p->line->type, p->x, at_b, at_a, p->largest));
+}
+
+/* heap[held]: below each place stand two that come before it; `place` goes in at the top and sinks. */
+static void sink(const struct places *p, int64_t *heap, size_t held, int64_t place)
+{
+    size_t at = 0;
+    for (size_t child; (child = 2 * at + 1) < held; at = child) {
+        if (child + 1 < held && comes_first(p, heap[child], heap[child + 1]))
+            child++;
+        if (!comes_first(p, place, heap[child]))
+            break;
+        heap[at] = heap[child];
     }
-    if (at < s->k)
+    heap[at] = place;
+}
+
+/* best[k]: the places of the k that come first, in order. A heap with the last of those held at its top, then taken down from the end:
+ * n·log k whatever k is. */
+static void take_first(const struct places *p, int64_t *best, size_t k)
+{
+    for (size_t i = 0; i < k; i++) {
+        size_t at = i;
+        for (; at > 0 && comes_first(p, best[(at - 1) / 2], (int64_t)i); at = (at - 1) / 2)
+            best[at] = best[(at - 1) / 2];
         best[at] = (int64_t)i;
-    return held < s->k ? held + 1 : held;
+    }
+    for (size_t i = k; i < p->line->n && k > 0; i++)
+        if (comes_first(p, (int64_t)i, best[0]))
+            sink(p, best, k, (int64_t)i);
+    for (size_t held = k; held > 1; held--) {
+        const int64_t last = best[held - 1];
+        best[held - 1] = best[0];
+        sink(p, best, held - 1, last);
+    }
 }
 
 /* memory: input, places of one line, then values and indices as far as they are asked for. */
@@ -208,9 +238,7 @@ static void run_top_k(const void *state, void *const *memory)
     for (size_t o = 0; o < s->line.outer; o++)
         for (size_t i = 0; i < s->line.inner; i++) {
             const size_t start = o * s->line.n * s->line.inner + i, to = o * s->k * s->line.inner + i;
-            size_t held = 0;
-            for (size_t j = 0; j < s->line.n && s->k > 0; j++)
-                held = insert(s, memory[0], start, best, held, j);
+            take_first(&(struct places){ &s->line, memory[0], start, s->largest }, best, s->k);
             for (size_t j = 0; j < s->k; j++) {
                 const size_t from = start + (size_t)best[j] * s->line.inner, y = to + j * s->line.inner;
                 if (indices != NULL)

@@ -1,5 +1,7 @@
 /* NonMaxSuppression: of each picture's boxes and each class the best by score, less those that overlap a better one. Scores descend, equal ones
- * stand in the order of their boxes; arithmetic is float32, as the runtimes that detectors are exported for have it. */
+ * stand in the order of their boxes; arithmetic is float32, as the runtimes that detectors are exported for have it. What is not a number:
+ * a score that is NaN is never chosen, a score limit that is NaN lets none through, an overlap limit that is NaN lets all; a box with a coordinate
+ * that is NaN, or whose area is infinite, overlaps none. */
 #include <math.h>
 
 #include "ops/ops.h"
