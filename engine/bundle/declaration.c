@@ -31,7 +31,7 @@ static bool fill_in(json_t *object, const char *usual, struct ood_error *err)
 
 static bool fill_in_levels(json_t *levels, struct ood_error *err)
 {
-    static const char *const views[] = { "boxes", "objectness", "classes", "logits", "labels" };
+    static const char *const views[] = { "boxes", "objectness", "classes", "logits", "labels", "sizes" };
     for (size_t i = 0; i < json_array_size(levels); i++) {
         json_t *level = json_array_get(levels, i);
         if (!fill_in(level, usual_level, err))

@@ -61,9 +61,24 @@ static bool parse_anchors(const struct bundle_fields *level, struct ood_level *o
     return true;
 }
 
+/* Most levels have a stride instead. */
+static bool parse_cells(const struct bundle_fields *level, struct ood_level *out, struct ood_error *err)
+{
+    const json_t *cells = json_object_get(level->object, "cells");
+    if (cells == NULL)
+        return true;
+    for (size_t d = 0; d < 2; d++) {
+        const json_t *count = json_array_get(cells, d);
+        if (json_array_size(cells) != 2 || !json_is_integer(count) || json_integer_value(count) < 1 || json_integer_value(count) > 65536)
+            return bundle_field_fail(level, "cells", "a pair [columns, rows] of whole numbers from 1 to 65536", err);
+        out->cells[d] = (size_t)json_integer_value(count);
+    }
+    return true;
+}
+
 static bool parse_level(const json_t *object, size_t i, struct ood_level *out, struct ood_error *err)
 {
-    static const char *const known[] = { "stride", "anchors", "boxes", "objectness", "classes", "logits", "labels", NULL };
+    static const char *const known[] = { "stride", "anchors", "boxes", "objectness", "classes", "logits", "labels", "sizes", "cells", NULL };
     struct bundle_fields level;
     char place[PLACE];
     snprintf(place, sizeof place, "detector.levels[%zu]", i);
@@ -73,7 +88,8 @@ static bool parse_level(const json_t *object, size_t i, struct ood_level *out, s
            parse_anchors(&level, out, err) && parse_view(&level, "boxes", true, &out->boxes, err) &&
            parse_view(&level, "objectness", false, &out->objectness, err) && parse_view(&level, "classes", true, &out->classes, err) &&
            parse_view(&level, "logits", false, &out->logits, err) &&
-           (json_object_get(object, "labels") == NULL || parse_view(&level, "labels", false, &out->labels, err));
+           (json_object_get(object, "labels") == NULL || parse_view(&level, "labels", false, &out->labels, err)) &&
+           (json_object_get(object, "sizes") == NULL || parse_view(&level, "sizes", false, &out->sizes, err)) && parse_cells(&level, out, err);
 }
 
 static bool parse_levels(const struct bundle_fields *fields, struct ood_detector *out, struct ood_error *err)
@@ -185,7 +201,7 @@ bool bundle_parse_detector(const json_t *root, struct ood_detector *out, struct 
 {
     static const char *const known[] = { "family", "classes", "levels", "box", "objectness_activation", "class_activation", "class_head",
                                          "background", "objectness_power", "class_power", "limit", "limit_from", "suppression", "iou",
-                                         "most", "maps", "energy", "head", NULL };
+                                         "most", "maps", "energy", "head", "peaks", NULL };
     struct bundle_fields fields;
     return bundle_fields_open(&fields, root, "detector", known, err) && take_text(&fields, "family", &out->family, err) &&
            bundle_field_size(&fields, "classes", 0, 100000, &out->classes, err) && parse_levels(&fields, out, err) &&
@@ -193,6 +209,7 @@ bool bundle_parse_detector(const json_t *root, struct ood_detector *out, struct 
            bundle_field_number(&fields, "objectness_power", 0, 16, &out->objectness_power, err) &&
            bundle_field_number(&fields, "class_power", 0, 16, &out->class_power, err) &&
            bundle_field_number(&fields, "limit", 1e-6, 1, &out->limit, err) && bundle_field_number(&fields, "iou", 0, 1, &out->iou, err) &&
+           (json_object_get(fields.object, "peaks") == NULL || bundle_field_bool(&fields, "peaks", &out->peaks, err)) &&
            bundle_field_size(&fields, "most", 1, OOD_DETECTOR_MOST, &out->most, err) && parse_names(&fields, "maps", out->maps, &out->map_count, err);
 }
 
@@ -230,11 +247,13 @@ static json_t *level_json(const struct ood_level *level)
     json_t *made = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "stride", (json_int_t)level->stride, "anchors", anchors, "boxes",
                              view_json(&level->boxes), "objectness", view_json(&level->objectness), "classes", view_json(&level->classes),
                              "logits", view_json(&level->logits));
-    if (made != NULL && level->labels.tensor != NULL && json_object_set_new(made, "labels", view_json(&level->labels)) != 0) {
-        json_decref(made);
-        return NULL;
-    }
-    return made;
+    bool done = made != NULL && (level->labels.tensor == NULL || json_object_set_new(made, "labels", view_json(&level->labels)) == 0) &&
+                (level->sizes.tensor == NULL || json_object_set_new(made, "sizes", view_json(&level->sizes)) == 0) &&
+                (level->cells[0] == 0 || json_object_set_new(made, "cells", json_pack("[I, I]", (json_int_t)level->cells[0], (json_int_t)level->cells[1])) == 0);
+    if (done)
+        return made;
+    json_decref(made);
+    return NULL;
 }
 
 static json_t *names_json(char *const *names, size_t count)
@@ -273,6 +292,10 @@ json_t *bundle_detector_json(const struct ood_detector *detector)
                               detector->limit_validated ? "validation" : "declared", "suppression",
                               ood_suppression_name(detector->suppression), "iou", detector->iou, "most", (json_int_t)detector->most, "maps",
                               maps, "energy", energy_word(detector));
+    if (whole != NULL && detector->peaks && json_object_set_new(whole, "peaks", json_true()) != 0) {
+        json_decref(whole);
+        return NULL;
+    }
     if (whole == NULL || detector->head_count == 0)
         return whole;
     json_t *head = json_pack("{s:o, s:o}", "features", names_json(detector->head_features, detector->head_count), "logits",

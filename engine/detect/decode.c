@@ -74,13 +74,15 @@ static void decode_box(const struct ood_decoder *decoder, const float *const *te
     const struct ood_box_form *form = &decoder->detector.box;
     const struct detect_place *place = &at->grid->boxes;
     const float *values = start_of(place, tensors, at);
+    const bool apart = at->level->sizes.tensor != NULL;
+    const float *sizes = apart ? start_of(&at->grid->sizes, tensors, at) : NULL;
     size_t bins = form->bins > 0 ? form->bins : 1, step = place->channel_step;
     for (size_t d = 0; d < 2; d++) {
         size_t first = form->rows_first ? 1 - d : d;
-        const float *low = values + first * bins * step, *high = values + (first + 2) * bins * step;
+        const float *low = values + first * bins * step, *high = apart ? sizes + first * at->grid->sizes.channel_step : values + (first + 2) * bins * step;
         double cell = d == 0 ? (double)(at->cell % at->grid->width) : (double)(at->cell / at->grid->width);
-        struct axis axis = { .input = d == 0 ? decoder->input_width : decoder->input_height, .stride = (double)at->level->stride,
-                             .anchor = at->level->anchors[at->anchor][d] };
+        struct axis axis = { .input = d == 0 ? decoder->input_width : decoder->input_height, .anchor = at->level->anchors[at->anchor][d] };
+        axis.stride = at->level->cells[d] > 0 ? axis.input / (double)at->level->cells[d] : (double)at->level->stride;
         axis.point = (cell + form->cell) * axis.stride + form->cell_pixels;
         double base = form->center.unit >= OOD_UNIT_STRIDE ? axis.point : 0, a, b;
         switch (form->coding) {
@@ -150,6 +152,22 @@ static double class_found(const struct ood_decoder *decoder, const float *const 
     return known ? (double)*start_of(&at->grid->classes, tensors, at) : 0;
 }
 
+/* No cell around has more of the class. */
+static bool is_peak(const struct ood_decoder *decoder, const float *const *tensors, const struct at *at, size_t class_index)
+{
+    const struct detect_grid *grid = at->grid;
+    const size_t x = at->cell % grid->width, y = at->cell / grid->width, k = first_class(&decoder->detector) + class_index;
+    const float value = start_of(&grid->classes, tensors, at)[k * grid->classes.channel_step];
+    for (size_t r = y > 0 ? y - 1 : 0; r <= y + 1 && r < grid->height; r++)
+        for (size_t c = x > 0 ? x - 1 : 0; c <= x + 1 && c < grid->width; c++) {
+            struct at near = *at;
+            near.cell = r * grid->width + c;
+            if (start_of(&grid->classes, tensors, &near)[k * grid->classes.channel_step] > value)
+                return false;
+        }
+    return true;
+}
+
 static double raise(double x, double power)
 {
     return power == 1 ? x : pow(x, power);
@@ -198,7 +216,7 @@ bool ood_decode(const struct ood_decoder *decoder, const float *const *tensors, 
         if (!is_probability(candidate.probability))
             return ood_fail(err, OOD_SCORE_NOT_FINITE, "candidate %zu: class probability %g, expected 0 to 1", index, candidate.probability);
         candidate.probability = clamp(candidate.probability);
-        if (!(candidate.score >= limit))
+        if (!(candidate.score >= limit) || (decoder->detector.peaks && !is_peak(decoder, tensors, &at, candidate.class_index)))
             continue;
         decode_box(decoder, tensors, &at, candidate.box);
         if (finite_box(candidate.box))

@@ -45,14 +45,14 @@ static struct role role_of(const struct ood_detector *detector, const struct ood
     const bool found = level->labels.tensor != NULL;
     size_t classes = found ? 1 : detector->classes + (detector->background != OOD_BACKGROUND_NONE);
     const struct role roles[] = {
-        { "boxes", &level->boxes, 4 * (detector->box.bins > 0 ? detector->box.bins : 1) },
+        { "boxes", &level->boxes, level->sizes.tensor != NULL ? 2 : 4 * (detector->box.bins > 0 ? detector->box.bins : 1) },
         { "objectness", &level->objectness, 1 }, { "classes", &level->classes, classes }, { "logits", &level->logits, classes },
-        { "labels", &level->labels, 1 },
+        { "labels", &level->labels, 1 }, { "sizes", &level->sizes, 2 },
     };
     return roles[r];
 }
 
-enum { ROLES = 5 };
+enum { ROLES = 6 };
 
 static size_t rows_of(const struct ood_view *view, const struct detect_grid *grid)
 {
@@ -65,7 +65,7 @@ static size_t first_row(const struct ood_decoder *decoder, size_t level, size_t 
     size_t first = 0;
     for (size_t i = 0; i < level; i++) {
         struct role before = role_of(&decoder->detector, &decoder->detector.levels[i], r);
-        if (strcmp(before.view->tensor, tensor) == 0)
+        if (before.view->tensor != NULL && strcmp(before.view->tensor, tensor) == 0)
             first += rows_of(before.view, &decoder->grids[i]);
     }
     return first;
@@ -91,8 +91,8 @@ static bool bind_view(const struct ood_decoder *decoder, const struct binding *b
         return ood_fail(err, OOD_INVALID, "levels[%zu].%s: tensor %s of shape %s has %zu rows of %zu channels, expected at least %zu of %zu",
                         i, role.name, view->tensor, ood_shape_print(&binding->shapes[tensor], text), table.rows, table.channels,
                         first + rows, channels);
-    if (i + 1 == decoder->detector.level_count || strcmp(role_of(&decoder->detector, &decoder->detector.levels[i + 1], r).view->tensor,
-                                                         view->tensor) != 0)
+    const char *next = i + 1 == decoder->detector.level_count ? NULL : role_of(&decoder->detector, &decoder->detector.levels[i + 1], r).view->tensor;
+    if (next == NULL || strcmp(next, view->tensor) != 0)
         if (first + rows != table.rows)
             return ood_fail(err, OOD_INVALID, "levels[%zu].%s: tensor %s of shape %s has %zu rows, but the levels have %zu", i, role.name,
                             view->tensor, ood_shape_print(&binding->shapes[tensor], text), table.rows, first + rows);
@@ -118,7 +118,10 @@ static bool bind_grid(struct ood_decoder *decoder, const struct binding *binding
     struct detect_grid *grid = &decoder->grids[i];
     grid->anchors = level->anchor_count;
     grid->first = decoder->candidates;
-    if (level->stride > 0) {
+    if (level->cells[0] > 0) {
+        grid->width = level->cells[0];
+        grid->height = level->cells[1];
+    } else if (level->stride > 0) {
         grid->width = ((size_t)decoder->input_width + level->stride - 1) / level->stride;
         grid->height = ((size_t)decoder->input_height + level->stride - 1) / level->stride;
     } else {
@@ -132,7 +135,7 @@ static bool bind_grid(struct ood_decoder *decoder, const struct binding *binding
     if (grid->cells > OOD_DETECTOR_CANDIDATES || decoder->candidates + grid->cells * grid->anchors > OOD_DETECTOR_CANDIDATES)
         return ood_fail(err, OOD_LIMIT, "levels[%zu]: more than %d candidates", i, OOD_DETECTOR_CANDIDATES);
     decoder->candidates += grid->cells * grid->anchors;
-    struct detect_place *places[ROLES] = { &grid->boxes, &grid->objectness, &grid->classes, &grid->logits, &grid->labels };
+    struct detect_place *places[ROLES] = { &grid->boxes, &grid->objectness, &grid->classes, &grid->logits, &grid->labels, &grid->sizes };
     for (size_t r = 0; r < ROLES; r++)
         if (!bind_view(decoder, binding, i, r, places[r], err))
             return false;

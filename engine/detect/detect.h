@@ -11,7 +11,7 @@
 #define OOD_DETECTOR_ANCHORS 32              /* of one level */
 #define OOD_DETECTOR_MAPS 4
 #define OOD_DETECTOR_BINS 64
-#define OOD_DETECTOR_TENSORS (OOD_DETECTOR_LEVELS * 5 + 3 * OOD_DETECTOR_MAPS)
+#define OOD_DETECTOR_TENSORS (OOD_DETECTOR_LEVELS * 6 + 3 * OOD_DETECTOR_MAPS)
 #define OOD_DETECTOR_FOUND 4096              /* rows that are read of a network that suppresses by itself */
 #define OOD_DETECTOR_CANDIDATES 1000000
 #define OOD_DETECTOR_MOST 10000              /* detections of one picture */
@@ -39,10 +39,12 @@ struct ood_view {
 
 /* One grid of cells. Rows of a tensor that several levels read follow each other in the levels' order. */
 struct ood_level {
-    size_t stride;                           /* cells are ceil(input / stride) each way; 0: no grid, the rows are boxes */
+    size_t stride;                           /* cells are ceil(input / stride) each way; 0: no grid, the rows are boxes, or `cells` */
+    size_t cells[2];                         /* not 0, in place of a stride: how many columns and rows; the stride is then input / cells each way */
     size_t anchor_count;                     /* at least 1 */
     double anchors[OOD_DETECTOR_ANCHORS][2]; /* width, height in pixels of the input; only read by the unit ANCHOR */
     struct ood_view boxes, objectness, classes, logits;      /* objectness, logits: may be none */
+    struct ood_view sizes;                   /* none, or CENTER_SIZE's w and h where `boxes` has cx and cy alone */
     /* Not none: the network suppresses by itself, and a row is what it found: `classes` has one channel, the score of the class whose number stands
      * here (from 0, with `background` first from 1). How many rows there are, a run tells: ood_detector_found. */
     struct ood_view labels;
@@ -87,6 +89,7 @@ struct ood_detector {
     double objectness_power, class_power;    /* score = objectness^a · probability^b */
     double limit;                            /* a candidate counts when score >= limit */
     bool limit_validated;                    /* chosen on validation pictures, not as declared */
+    bool peaks;                              /* a candidate counts where no cell around has more of its class: heat maps */
     enum ood_suppression suppression;
     double iou;                              /* a box goes when its IoU with a better one that stays is greater */
     size_t most;                             /* detections kept, the best first */

@@ -10,7 +10,7 @@ struct detect_place { size_t tensor, base, cell_step, anchor_step, channel_step;
 struct detect_grid {
     size_t width, height, cells, anchors;
     size_t first;                            /* index of its first candidate */
-    struct detect_place boxes, objectness, classes, logits, labels;
+    struct detect_place boxes, objectness, classes, logits, labels, sizes;
 };
 
 struct detect_map { size_t tensor, channels, height, width; };

@@ -57,6 +57,7 @@ static void each_text(struct ood_detector *detector, void (*visit)(char **text, 
         visit(&level->classes.tensor, state);
         visit(&level->logits.tensor, state);
         visit(&level->labels.tensor, state);
+        visit(&level->sizes.tensor, state);
     }
     for (size_t i = 0; i < OOD_DETECTOR_MAPS; i++) {
         visit(&detector->maps[i], state);
@@ -132,9 +133,14 @@ static bool check_box(const struct ood_box_form *box, struct ood_error *err)
     return in_range("box.cell", box->cell, -1, 1, err) && in_range("box.cell_pixels", box->cell_pixels, -1e4, 1e4, err);
 }
 
+static bool has_grid(const struct ood_level *level) { return level->stride != 0 || level->cells[0] != 0; }
+
 /* Does the coding need a grid? */
-static bool needs_grid(const struct ood_box_form *box)
+static bool needs_grid(const struct ood_detector *detector)
 {
+    const struct ood_box_form *box = &detector->box;
+    if (detector->peaks)
+        return true;
     if (box->coding == OOD_BOX_SIDES || box->coding == OOD_BOX_DISTRIBUTION)
         return true;
     bool size = box->coding == OOD_BOX_CENTER_SIZE && box->size.unit >= OOD_UNIT_STRIDE;
@@ -155,8 +161,8 @@ static bool check_view(const char *role, size_t i, const struct ood_view *view, 
 static bool check_labels(const struct ood_detector *detector, size_t i, struct ood_error *err)
 {
     const struct ood_level *level = &detector->levels[i];
-    const char *wrong = detector->level_count != 1 || level->stride != 0 ? "one level without a stride"
-                        : level->objectness.tensor != NULL || level->logits.tensor != NULL ? "no objectness and no logits"
+    const char *wrong = detector->level_count != 1 || has_grid(level) ? "one level without a stride"
+                        : level->objectness.tensor != NULL || level->logits.tensor != NULL || level->sizes.tensor != NULL ? "no objectness, logits and sizes"
                         : detector->class_softmax || detector->class_activation != OOD_ACTIVATION_NONE ? "class_head sigmoid, class_activation none"
                         : detector->background == OOD_BACKGROUND_LAST ? "background none or first" : NULL;
     return wrong == NULL || ood_fail(err, OOD_INVALID, "levels[%zu].labels: expected %s", i, wrong);
@@ -170,7 +176,13 @@ static bool check_level(const struct ood_detector *detector, size_t i, struct oo
                         OOD_DETECTOR_ANCHORS);
     if (level->stride > 65536)
         return ood_fail(err, OOD_INVALID, "levels[%zu].stride: found %zu, expected 0 to 65536", i, level->stride);
-    if (level->stride == 0 && (needs_grid(&detector->box) || level->anchor_count > 1))
+    if (level->cells[0] > 65536 || level->cells[1] > 65536 || (level->cells[0] == 0) != (level->cells[1] == 0) ||
+        (level->cells[0] != 0 && level->stride != 0))
+        return ood_fail(err, OOD_INVALID, "levels[%zu].cells: found %zu and %zu, stride %zu, expected 1 to 65536 each and stride 0", i, level->cells[0],
+                        level->cells[1], level->stride);
+    if (level->sizes.tensor != NULL && detector->box.coding != OOD_BOX_CENTER_SIZE)
+        return ood_fail(err, OOD_INVALID, "levels[%zu].sizes: expected the coding center_size", i);
+    if (!has_grid(level) && (needs_grid(detector) || level->anchor_count > 1))
         return ood_fail(err, OOD_INVALID, "levels[%zu].stride: found 0, expected a grid for this coding", i);
     bool anchors = detector->box.center.unit == OOD_UNIT_ANCHOR || detector->box.size.unit == OOD_UNIT_ANCHOR;
     for (size_t a = 0; anchors && a < level->anchor_count; a++)
@@ -183,7 +195,7 @@ static bool check_level(const struct ood_detector *detector, size_t i, struct oo
         return false;
     return check_view("boxes", i, &level->boxes, true, err) && check_view("labels", i, &level->labels, false, err) &&
            check_view("objectness", i, &level->objectness, false, err) && check_view("classes", i, &level->classes, true, err) &&
-           check_view("logits", i, &level->logits, false, err);
+           check_view("logits", i, &level->logits, false, err) && check_view("sizes", i, &level->sizes, false, err);
 }
 
 bool ood_detector_check(const struct ood_detector *detector, struct ood_error *err)
@@ -242,9 +254,12 @@ static size_t add_tensor(const char *names[OOD_DETECTOR_TENSORS], size_t count, 
 size_t ood_detector_found(const struct ood_detector *detector, const char *tensor)
 {
     const struct ood_level *level = &detector->levels[0];
-    if (level->labels.tensor == NULL)
-        return 0;
-    return strcmp(level->boxes.tensor, tensor) == 0 ? 4 : strcmp(level->classes.tensor, tensor) == 0 || strcmp(level->labels.tensor, tensor) == 0;
+    const struct { const struct ood_view *view; size_t channels; } roles[] = { { &level->boxes, 4 }, { &level->classes, 1 }, { &level->labels, 1 } };
+    size_t columns = 0;
+    for (size_t i = 0; level->labels.tensor != NULL && i < sizeof roles / sizeof roles[0]; i++)
+        if (strcmp(roles[i].view->tensor, tensor) == 0 && roles[i].view->channel + roles[i].channels > columns)
+            columns = roles[i].view->channel + roles[i].channels;
+    return columns;
 }
 
 size_t ood_detector_tensors(const struct ood_detector *detector, const char *names[OOD_DETECTOR_TENSORS])
@@ -257,6 +272,7 @@ size_t ood_detector_tensors(const struct ood_detector *detector, const char *nam
         count = add_tensor(names, count, level->classes.tensor);
         count = add_tensor(names, count, level->logits.tensor);
         count = add_tensor(names, count, level->labels.tensor);
+        count = add_tensor(names, count, level->sizes.tensor);
     }
     for (size_t i = 0; i < detector->map_count && detector->head_count == 0; i++)
         count = add_tensor(names, count, detector->maps[i]);

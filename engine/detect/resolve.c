@@ -101,7 +101,7 @@ bool ood_detector_resolve(struct ood_detector *detector, const struct ood_graph 
     for (size_t i = 0; i < detector->level_count; i++) {
         struct ood_level *level = &detector->levels[i];
         char **const names[] = { &level->boxes.tensor, &level->objectness.tensor, &level->classes.tensor, &level->logits.tensor,
-                                 &level->labels.tensor };
+                                 &level->labels.tensor, &level->sizes.tensor };
         for (size_t r = 0; r < sizeof names / sizeof names[0]; r++)
             if (!resolve_name(names[r], graph, err))
                 return ood_error_prefix(err, "levels[%zu]", i);

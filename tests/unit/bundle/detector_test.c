@@ -119,6 +119,34 @@ static void a_bundle_comes_back(void **state)
     small_remove(folder);
 }
 
+/* Members that most declarations do not have, and that are only written where they are there. */
+static void rare_members_come_back(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"input\":{\"width\":60,\"height\":60},\"detector\":{\"levels\":[{\"cells\":[7,5],\"boxes\":{\"tensor\":\"b\"},"
+                               "\"sizes\":{\"tensor\":\"s\",\"layout\":\"channels_first\",\"channel\":3},\"classes\":{\"tensor\":\"c\"}}],\"classes\":2,"
+                               "\"box\":{\"coding\":\"center_size\",\"center\":{\"unit\":\"stride\"}},\"peaks\":true,\"maps\":[\"m\"]}}";
+    struct ood_error err = { 0 };
+    struct ood_declaration declaration = { 0 };
+    struct ood_detector again = { 0 };
+    check_ok(read_text(text, &declaration, &err));
+    const struct ood_detector *d = &declaration.detector;
+    assert_true(d->peaks && d->levels[0].cells[0] == 7 && d->levels[0].cells[1] == 5 && d->levels[0].stride == 0);
+    assert_true(d->levels[0].sizes.channel == 3 && d->levels[0].sizes.layout == OOD_VIEW_CHANNELS_FIRST);
+    check_ok(ood_detector_check(d, &err));
+    json_t *root = json_pack("{s:o}", "detector", bundle_detector_json(d));
+    ood_detector_usual(&again);
+    check_ok(bundle_parse_detector(root, &again, &err));
+    json_t *first = bundle_detector_json(d), *second = bundle_detector_json(&again);
+    assert_true(json_equal(first, second));
+    assert_string_equal(again.levels[0].sizes.tensor, "s");
+    json_decref(first);
+    json_decref(second);
+    json_decref(root);
+    ood_detector_clear(&again);
+    ood_declaration_clear(&declaration);
+}
+
 /* A trained head: E is a softmax's, and the features are its own. */
 static void a_head_comes_back(void **state)
 {
@@ -173,6 +201,12 @@ static void each_member(void **state)
         { "\"maps\":[\"m\"]", "\"maps\":[\"m\"],\"head\":{\"features\":[\"f\"],\"logits\":[]}", "detector.head.logits: found an array of 0, expected as many" },
         { "\"maps\":[\"m\"]", "\"maps\":[\"m\"],\"head\":{\"features\":[],\"logits\":[]}", "expected as many tensors as features, at least 1" },
         { "\"maps\":[\"m\"]", "\"maps\":[\"m\"],\"head\":{\"features\":[\"f\"],\"logits\":[\"g\"],\"more\":1}", "detector.head.more: not a member" },
+        { "\"stride\":1", "\"cells\":7", "detector.levels[0].cells: found 7, expected a pair" },
+        { "\"stride\":1", "\"cells\":[3]", "detector.levels[0].cells: found an array of 1, expected a pair" },
+        { "\"stride\":1", "\"cells\":[3,0]", "detector.levels[0].cells: found an array of 2, expected a pair" },
+        { "\"stride\":1", "\"cells\":[3,2.5]", "detector.levels[0].cells: found an array of 2, expected a pair" },
+        { "\"stride\":1", "\"sizes\":{\"channel\":1}", "detector.levels[0].sizes.tensor: found nothing" },
+        { "\"maps\":[\"m\"]", "\"peaks\":1", "detector.peaks: found 1" },
         { "\"maps\":[\"m\"]", "\"maps\":[1]", "detector.maps: found an array of 1, expected names of tensors" },
         { "\"maps\":[\"m\"]", "\"limit\":0", "detector.limit: found 0" },
         { "\"maps\":[\"m\"]", "\"most\":10001", "detector.most: found 10001" },
@@ -200,7 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usual_values_are_filled_in), cmocka_unit_test(presets_are_read), cmocka_unit_test(a_bundle_comes_back),
-        cmocka_unit_test(a_head_comes_back), cmocka_unit_test(each_member),
+        cmocka_unit_test(a_head_comes_back), cmocka_unit_test(rare_members_come_back), cmocka_unit_test(each_member),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
