@@ -103,7 +103,7 @@ static void measure(struct bench *bench, double seconds, double *median, double 
         iterations = 1;
         rounds = seconds / warm < LEAST_ROUNDS ? LEAST_ROUNDS : (size_t)(seconds / warm);
     }
-    double cpu = ood_clock_process(), pictures = (double)(bench->threads * bench->batch * iterations);
+    double cpu = ood_clock_process(), pictures = (double)(bench->threads * ctl_network_pictures(bench->model, bench->batch) * iterations);
     for (size_t i = 0; i < rounds; i++)
         rates[i] = pictures / round_of(bench, iterations);
     cpu = ood_clock_process() - cpu;
@@ -176,7 +176,7 @@ static bool run_batch(const struct ctl_network *network, struct ood_model *model
         }
     done = done && checksum(&bench, threads, sum, same, err);
     if (done) {
-        printf("oodd %s\t%zu\t%zu\t%.2f\t%.2f\t%.2f\t%s\n", ood_version(), given->threads, batch, median, best, per_cpu, sum);
+        printf("oodd %s\t%zu\t%zu\t%.2f\t%.2f\t%.2f\t%s\n", ood_version(), given->threads, ctl_network_pictures(model, batch), median, best, per_cpu, sum);
         fflush(stdout);
     }
     for (size_t t = 0; t < given->threads; t++)
@@ -200,8 +200,9 @@ static int bench_all(struct ctl_network *network, const struct bench_options *gi
         struct ood_model *model = ctl_network_compile(network, batches[i], false, convolution, NULL, &err);
         if (model == NULL)
             return ctl_fail(&err);
-        if (ood_model_most_batch(model) != batches[i])
-            ctl_say("bench: %s: its batch is fixed at %zu; batch %zu left out", network->model_path, ood_model_most_batch(model), batches[i]);
+        const size_t pictures = ctl_network_pictures(model, ood_model_most_batch(model));
+        if (pictures != batches[i])
+            ctl_say("bench: %s: its batch is fixed at %zu; batch %zu left out", network->model_path, pictures, batches[i]);
         else if (!run_batch(network, model, given, &same, &err)) {
             ood_model_free(model);
             return ctl_fail(&err);

@@ -48,7 +48,7 @@ static void count_operators(struct inspection *in, const struct ood_node *nodes,
 static bool read_file(struct inspection *in, struct ood_error *err)
 {
     struct ood_graph_options reading = { .operators = ood_op_table, .input_shape = in->network.input_shape, .one_if_needed = !in->staged,
-                                         .stages = in->staged, .batch = in->staged ? 1 : 0 };
+                                         .stages = in->staged, .batch = in->staged ? ood_model_graph(in->model)->fixed_batch : 0 };
     struct ood_graph *graph = in->graph = ood_graph_read(in->network.onnx, &reading, err);
     if (graph == NULL)
         return ood_error_prefix(err, "%s", in->network.model_path);
@@ -194,7 +194,7 @@ static void print_steps(const struct inspect_stage *stage, double all)
 
 static void print_plans(const struct inspection *in)
 {
-    const size_t batch = in->stages[0].batch;
+    const size_t batch = ctl_network_pictures(in->model, in->stages[0].batch);
     double flops = 0, seconds = 0, own, time;
     size_t arena = 0, live = 0, weights = 0;
     for (size_t s = 0; s < in->stage_count; s++) {

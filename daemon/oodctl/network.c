@@ -123,6 +123,11 @@ struct ood_model *ctl_network_compile(struct ctl_network *network, size_t batch,
     return model;
 }
 
+size_t ctl_network_pictures(const struct ood_model *model, size_t batch)
+{
+    return ood_model_is_staged(model) && ood_model_input_shape(model, 0).rank == 3 ? 1 : batch;
+}
+
 /* ---- what it is run on ---- */
 
 /* The picture as the bundle's preprocessing has it, in each place of the batch. */

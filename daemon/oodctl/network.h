@@ -33,6 +33,9 @@ bool ctl_network_bytes(struct ctl_network *network, struct ood_error *err) OOD_M
 struct ood_model *ctl_network_compile(struct ctl_network *network, size_t batch, bool up_to, enum ood_convolution convolution,
                                       struct ood_error *why, struct ood_error *err) OOD_MUST_CHECK;
 
+/* Pictures in a run at `batch`. Detectors of stages may take a picture as it is, CxHxW: its first dimension is then no batch. */
+size_t ctl_network_pictures(const struct ood_model *model, size_t batch);
+
 /* What a network is run on: pictures of the first input; inputs after the first stay zero. */
 struct ctl_input { float *values; size_t floats; };          /* values NULL: the first input is not float32. ood_free(values) */
 

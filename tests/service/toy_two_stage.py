@@ -68,17 +68,18 @@ def second_stage():
     return graph + field(5, tensor("least_2", [], [0.3])) + field(5, tensor("far", [], [1000.0]))
 
 
-def network():
+def network(single=False):
+    """single: takes a picture as it is, 3x64x64, as some of torchvision's exports do."""
     random.seed(16)
     first, objectness, deltas, head = weights()
     classes = len(LABELS) + 1
-    graph = first_stage() + second_stage() + field(2, "toy_two_stage")
+    graph = (node("Unsqueeze", ["picture", "axis_0"], ["images"]) if single else b"") + first_stage() + second_stage() + field(2, "toy_two_stage")
     graph += field(5, tensor("w", [WIDE, 3, STRIDE, STRIDE], first)) + field(5, tensor("w0", [WIDE], [0.0] * WIDE))
     graph += field(5, tensor("o", [1, WIDE, 1, 1], objectness)) + field(5, tensor("o0", [1], [-2.5])) + field(5, tensor("d", [4, WIDE, 1, 1], deltas))
     graph += field(5, tensor("h", [classes, WIDE * BINS * BINS], head)) + field(5, tensor("h0", [classes], [0.0] * classes))
     graph += field(5, integers("most", [10])) + field(5, tensor("iou", [1], [0.5])) + field(5, tensor("least", [1], [0.4]))
     graph += field(5, integers("axis_0", [0])) + field(5, integers("two", 2))
-    graph += field(11, value_info("images", [1, 3, SIDE, SIDE]))
+    graph += field(11, value_info("picture", [3, SIDE, SIDE]) if single else value_info("images", [1, 3, SIDE, SIDE]))
     graph += field(12, value_info("boxes", ["n", 4])) + field(12, value_info("scores", ["n"])) + field(12, value_info("labels", ["n"], 7))
     return field(1, 7) + field(2, "toy_two_stage") + field(7, graph) + field(8, field(2, 13))
 
