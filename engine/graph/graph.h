@@ -136,7 +136,7 @@ enum ood_pass {
     OOD_PASS_FUSE_BIAS = 1 << 3,             /* Add of a constant [C,1,1] behind Conv, [M] behind MatMul, Gemm */
     OOD_PASS_FUSE_POSTS = 1 << 4,            /* activation and residual sum behind Conv, Gemm, MatMul, BatchNormalization, Add */
     OOD_PASS_FUSE_PADS = 1 << 5,             /* Pad by zeros before a Conv becomes its pads */
-    OOD_PASS_FUSE_PATTERNS = 1 << 6,         /* GELU, LayerNormalization and channel shuffles as exporters write them become one node each */
+    OOD_PASS_FUSE_PATTERNS = 1 << 6,         /* GELU, LayerNormalization, attention, channel shuffles as exporters write them: one node each */
     OOD_PASS_ALL = (1 << 7) - 1,
     /* For training, instead of FUSE_POSTS: behind a linear operator a sum, behind BatchNormalization a sum, then an activation; no more. */
     OOD_PASS_FUSE_TRAINING = 1 << 7,

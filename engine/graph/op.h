@@ -67,8 +67,12 @@ struct ood_op {
     bool (*last_mean)(const struct ood_graph *graph, const struct ood_node *node);
     /* If set: is output i of this very node a part of input 0? (Split, Slice, Gather of one place) */
     bool (*part)(const struct ood_graph *graph, const struct ood_node *node, size_t output, struct ood_part *part);
+    /* If set: is this a softmax (not its logarithm) along the last axis alone? */
+    bool (*last_softmax)(const struct ood_graph *graph, const struct ood_node *node);
+    /* If set: is this input 0's matrices (the last two dimensions) times input 1's, or (*turned) their transposes, one to one? */
+    bool (*products)(const struct ood_graph *graph, const struct ood_node *node, bool *turned);
     /* The row that does at once what exporters write around this operator: of Erf GELU, of ReduceMean LayerNormalization, of
-     * Transpose a channel shuffle. */
+     * Transpose a channel shuffle, of Softmax attention. */
     const struct ood_op *whole;
     /* What tells the rows of one family apart (which function, which comparison): read by the family's own functions alone. */
     const void *detail;

@@ -45,12 +45,14 @@ bool ood_broadcast_make(struct ood_broadcast *out, size_t rank, const size_t *di
 
 /* Names of the functions as `inspect` shows them: "own:product avx2". */
 struct ood_kernel_names {
-    const char *unary, *binary, *scale_shift, *product, *reduce, *normalise, *softmax, *transpose, *shuffle, *resample, *winograd, *training;
+    const char *unary, *binary, *scale_shift, *product, *reduce, *normalise, *softmax, *attention, *transpose, *shuffle, *resample, *winograd, *training;
 };
 
 /* A place along a dimension and what it counts. */
 struct ood_tap { size_t place; float weight; };
 
+struct ood_attention_shape;                  /* kernel/attention.h */
+struct ood_attention_call;
 struct ood_winograd_shape;                   /* kernel/winograd.h */
 struct ood_winograd_call;
 struct ood_winograd_gradient_call;
@@ -100,6 +102,10 @@ struct ood_kernels {
 
     /* Softmax (logarithm: its logarithm) of each row; in place allowed. A NaN makes its whole row NaN. */
     void (*softmax)(float *y, const float *x, size_t rows, size_t columns, bool logarithm);
+
+    /* One head's attention, kernel/attention.h. */
+    size_t (*attention_scratch_floats)(const struct ood_attention_shape *shape);
+    void (*attention)(const struct ood_attention_call *call);
 
     /* y[i][c][r] = x[i][r][c] for each of n matrices. */
     void (*transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns);

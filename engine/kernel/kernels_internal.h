@@ -23,6 +23,8 @@ void KERNEL(ood_layer_norm)(float *y, float *means, float *inverses, const float
 void KERNEL(ood_instance_norm)(float *y, const float *x, const float *scale, const float *shift, size_t rows, size_t channels,
                                size_t columns, float epsilon);
 void KERNEL(ood_softmax)(float *y, const float *x, size_t rows, size_t columns, bool logarithm);
+size_t KERNEL(ood_attention_scratch_floats)(const struct ood_attention_shape *shape);
+void KERNEL(ood_attention)(const struct ood_attention_call *call);
 void KERNEL(ood_transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns);
 void KERNEL(ood_interleave)(float *y, size_t y_stride, const float *a, const float *b, size_t x_stride, size_t rows, size_t n);
 void KERNEL(ood_deinterleave)(float *a, float *b, size_t y_stride, const float *x, size_t x_stride, size_t rows, size_t n);

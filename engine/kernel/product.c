@@ -3,18 +3,10 @@
  * in the first-level cache while all of the block's tiles take it, so that B is read once a block. A tile holds rows × columns of sums in
  * registers; heights within a block differ by one at most. Runs of k are carried on through C itself, which changes no bit: each sum takes
  * its products in the order of k, one multiply_add each, whatever the tile. */
-#include "kernel/kernels_internal.h"
+#include "kernel/product_internal.h"
 
 #include <stdint.h>
 
-#define PANEL (2 * VECTOR)                   /* columns */
-#define RUN 256                              /* of k at a time */
-#define A_STRIDE (RUN + 16)                  /* of a copied row: neighbours lie in other sets of the first-level cache */
-#if VECTOR == 16
-#define ROWS 12                              /* 24 sums of 32 registers */
-#else
-#define ROWS 6                               /* 12 of 16 */
-#endif
 #define BLOCK_ROWS 120                       /* 128 KiB of A */
 
 size_t KERNEL(ood_packed_b_floats)(size_t k, size_t n)
@@ -40,6 +32,27 @@ static void pack_rows(float *packed, const float *b, size_t k, size_t columns, s
     }
 }
 
+#if defined(__SSE2__)
+/* Columns that lie together each, in blocks of 4x4: k / 4 · 4 rows of the columns returned. */
+static size_t pack_fours(float *packed, const float *b, size_t k, size_t columns, size_t column_stride)
+{
+    size_t c = 0;
+    for (; columns - c >= 4; c += 4)
+        for (size_t i = 0; k - i >= 4; i += 4) {
+            const float *from = b + c * column_stride + i;
+            float *to = packed + i * PANEL + c;
+            __m128 v0 = _mm_loadu_ps(from), v1 = _mm_loadu_ps(from + column_stride);
+            __m128 v2 = _mm_loadu_ps(from + 2 * column_stride), v3 = _mm_loadu_ps(from + 3 * column_stride);
+            _MM_TRANSPOSE4_PS(v0, v1, v2, v3);
+            _mm_storeu_ps(to, v0);
+            _mm_storeu_ps(to + PANEL, v1);
+            _mm_storeu_ps(to + 2 * PANEL, v2);
+            _mm_storeu_ps(to + 3 * PANEL, v3);
+        }
+    return c;
+}
+#endif
+
 void KERNEL(ood_pack_b)(float *packed, const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride)
 {
     for (size_t j = 0; j < n; j += PANEL, packed += k * PANEL) {
@@ -50,27 +63,21 @@ void KERNEL(ood_pack_b)(float *packed, const float *b, size_t k, size_t n, size_
         }
         if (columns < PANEL)
             memset(packed, 0, k * PANEL * sizeof *packed);
+        size_t turned = 0;                                   /* columns done four by four */
+#if defined(__SSE2__)
+        if (row_stride == 1)
+            turned = pack_fours(packed, b + j * column_stride, k, columns, column_stride);
+#endif
         for (size_t i0 = 0; i0 < k; i0 += VECTOR) {          /* a square of the cache each */
-            const size_t i1 = k - i0 < VECTOR ? k : i0 + VECTOR;
+            const size_t i1 = k - i0 < VECTOR ? k : i0 + VECTOR, i = i1 <= k / 4 * 4 ? i1 : k / 4 * 4;
             for (size_t c = 0; c < columns; c++) {
                 const float *column = b + (j + c) * column_stride;
-                for (size_t i = i0; i < i1; i++)
-                    packed[i * PANEL + c] = column[i * row_stride];
+                for (size_t at = c < turned ? (i < i0 ? i0 : i) : i0; at < i1; at++)
+                    packed[at * PANEL + c] = column[at * row_stride];
             }
         }
     }
 }
-
-/* What one call of a tile needs besides its place. */
-struct run {
-    size_t k;                                /* of this run */
-    bool first, last;                        /* start from zero; bias and steps follow */
-    size_t a_stride, c_stride;
-    size_t panel_stride;                     /* floats from one panel of packed B to the next */
-    size_t part;                             /* columns of the tile's last vector that are there */
-    const struct ood_unary_step *steps;
-    size_t step_count;
-};
 
 /* c[rows][width vectors]; a [rows][a_stride]; rows, width and, but for one row as it lies, a_stride are constants where this is inlined.
  * bias: for these columns, or NULL. */
@@ -158,8 +165,7 @@ static void finish(float *c, size_t rows, size_t columns, const struct run *run)
     }
 }
 
-/* A block's run: `rows` of A against all n columns. a: [rows][run->a_stride]; b: at this run's k. */
-static void block(float *c, const float *a, const float *b, const float *bias, struct run *run, size_t rows, size_t n)
+void KERNEL(ood_product_block)(float *c, const float *a, const float *b, const float *bias, struct run *run, size_t rows, size_t n)
 {
     const size_t bands = (rows + ROWS - 1) / ROWS, most = (rows + bands - 1) / bands, panels = shapes[most].panels;
     for (size_t j = 0, columns; j < n; j += columns) {
@@ -194,7 +200,7 @@ void KERNEL(ood_product)(float *c, const float *a, const float *packed, const fl
             run.last = from + run.k == k;
             for (size_t r = 0; rows > 1 && r < rows; r++)        /* one row is taken as it lies */
                 memcpy(rows_of_a + r * A_STRIDE, source + r * k, run.k * sizeof *source);
-            block(c + i * n, rows > 1 ? rows_of_a : source, packed + from * PANEL, bias, &run, rows, n);
+            KERNEL(ood_product_block)(c + i * n, rows > 1 ? rows_of_a : source, packed + from * PANEL, bias, &run, rows, n);
             from += run.k;
         } while (from < k);
     }

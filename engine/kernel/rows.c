@@ -1,19 +1,12 @@
 /* Reductions over rows and columns, softmax, transposition. A sum's order depends on the index summed over alone: over rows
  * in runs of 32, over columns in lanes, then lanes in halves. */
-#include "kernel/kernels_internal.h"
+#include "kernel/lanes_internal.h"
 
 #include <math.h>
 
-#define RUN 32                               /* rows summed before they join the total: keeps the error near log n */
+#include "kernel/kernels_internal.h"
 
-/* Two partial results. */
-INLINE vec combine(enum ood_reduction reduction, vec a, vec b)
-{
-    return reduction == OOD_REDUCE_MAX    ? greater(a, b)
-           : reduction == OOD_REDUCE_MIN  ? less(a, b)
-           : reduction == OOD_REDUCE_PROD ? a * b
-                                          : a + b;
-}
+#define RUN 32                               /* rows summed before they join the total: keeps the error near log n */
 
 /* A partial result and an element. */
 INLINE vec take(enum ood_reduction reduction, vec part, vec x)
@@ -105,30 +98,6 @@ void KERNEL(ood_mean_rows)(float *y, const float *x, size_t n, size_t rows, size
 }
 
 /* ---- along a row ---- */
-
-/* Lanes i + half beside lanes i. */
-#if VECTOR == 16
-#define UPPER(v, half) __builtin_shufflevector(v, v, (half) + 0, (half) + 1, (half) + 2, (half) + 3, (half) + 4, (half) + 5, (half) + 6, (half) + 7, \
-                                               0, 1, 2, 3, 4, 5, 6, 7)
-#elif VECTOR == 8
-#define UPPER(v, half) __builtin_shufflevector(v, v, (half) + 0, (half) + 1, (half) + 2, (half) + 3, 0, 1, 2, 3)
-#else
-#define UPPER(v, half) __builtin_shufflevector(v, v, (half) + 0, (half) + 1, 0, 1)
-#endif
-
-/* Lanes in halves: each lane of the lower half with its partner of the upper. */
-INLINE float reduce_lanes(enum ood_reduction reduction, vec v)
-{
-#if VECTOR == 16
-    v = combine(reduction, v, UPPER(v, 8));
-#endif
-#if VECTOR >= 8
-    v = combine(reduction, v, UPPER(v, 4));
-#endif
-    v = combine(reduction, v, UPPER(v, 2));
-    v = combine(reduction, v, UPPER(v, 1));
-    return v[0];
-}
 
 /* The reduction of n floats; of a mean the sum. */
 INLINE float reduce_run(enum ood_reduction reduction, const float *x, size_t n)

@@ -1,7 +1,7 @@
 /* Add, Sub, Mul, Div (ONNX opset 7 on) with numpy's broadcasting, of float32, int64 and int32; at load int64 numbers may be multiples
  * of the batch. PRelu, the slope broadcast to the input. */
 #include "ops/integers_internal.h"
-#include "ops/move_internal.h"
+#include "plan/move.h"
 #include "ops/gradient_internal.h"
 #include "ops/ops.h"
 #include "ops/posts_internal.h"

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "ops/gradient_internal.h"
-#include "ops/move_internal.h"
+#include "plan/move.h"
 #include "ops/ops.h"
 #include "ops/posts_internal.h"
 
@@ -114,6 +114,40 @@ static bool describe(const struct ood_shape *x, enum ood_layout layout, struct b
                               (size_t[]){ state->channels * inner, inner, 1 }, (size_t[]){ 0, 1, 0 });
 }
 
+/* Lines [N,C,L] that lie as [N,L,C], between two Transposes as some exporters write it, stay so: then these are rows. */
+static bool is_turned(struct ood_builder *builder, uint32_t value, const struct ood_shape *x, struct ood_strided *view, bool *turned,
+                      struct ood_error *err)
+{
+    *turned = x->rank == 3 && ood_builder_is_view(builder, value);
+    if (!*turned)
+        return true;
+    if (!ood_builder_view(builder, value, view, err))
+        return false;
+    const size_t channels = (size_t)x->dims[1];
+    *turned = view->start == 0 && view->strides[1] == 1 && view->strides[2] == channels &&
+              (x->dims[0] == 1 || view->strides[0] == channels * (size_t)x->dims[2]);
+    return true;
+}
+
+static bool lower_turned(struct ood_builder *builder, const struct ood_node *node, const struct ood_shape *x, const struct ood_strided *from,
+                         const struct ood_posts *posts, struct ood_error *err)
+{
+    struct batch_norm state = { .kernels = ood_builder_kernels(builder), .steps = posts->before };
+    struct ood_operand operands[3] = { from->operand };
+    struct ood_strided to;
+    state.channels = (size_t)x->dims[1];
+    state.rows = (size_t)(x->dims[0] * x->dims[2]);
+    state.offset = shift_offset(state.channels);
+    if (!weights_of(builder, node, state.channels, &operands[1], err) ||
+        !ood_builder_output_order(builder, node->outputs[0], (const size_t[]){ 0, 2, 1 }, &to, err))
+        return false;
+    operands[2] = to.operand;
+    return ood_builder_step(builder, &(struct ood_step_spec){
+        .node = node, .kernel = state.kernels->name.scale_shift, .run = run_rows, .state = &state, .state_size = sizeof state,
+        .operands = operands, .operand_count = 3,
+        .flops = (double)ood_posts_count(builder, node->outputs[0]) * (double)(2 + state.steps.count) }, err);
+}
+
 static bool batch_norm_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
 {
     const struct ood_shape x = ood_builder_shape(builder, node->inputs[0]);
@@ -122,9 +156,15 @@ static bool batch_norm_lower(struct ood_builder *builder, const struct ood_node 
     struct batch_norm state = { .kernels = ood_builder_kernels(builder) };
     struct ood_operand operands[4];
     struct ood_posts posts;
+    struct ood_strided view;
+    bool turned;
     if (!describe(&x, layout, &state))
         return ood_node_fail(node, err, OOD_UNSUPPORTED, "its input does not lie in rows");
     ood_posts_read(node, &posts);
+    if (!is_turned(builder, node->inputs[0], &x, &view, &turned, err))
+        return false;
+    if (turned && posts.sum_count == 0)
+        return lower_turned(builder, node, &x, &view, &posts, err);
     state.steps = posts.before;
     /* a sum right behind rides along; others are passes of their own */
     state.sum = !state.planes && posts.sum_count > 0 && posts.before.count == 0;

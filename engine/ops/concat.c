@@ -94,6 +94,24 @@ static enum ood_layout concat_layout(const struct ood_builder *builder, const st
     return OOD_PLAIN;
 }
 
+/* A part that lies within another value is copied from there. */
+static bool move_from_view(struct ood_builder *builder, uint32_t value, const struct ood_shape *output, enum ood_layout layout, size_t axis,
+                           size_t start, struct ood_move *move, struct ood_operand *operand, struct ood_error *err)
+{
+    const struct ood_shape shape = ood_builder_shape(builder, value);
+    struct ood_strided view;
+    if (!ood_builder_view(builder, value, &view, err))
+        return false;
+    *operand = view.operand;
+    *move = (struct ood_move){ .rank = shape.rank, .from_start = view.start, .size = move->size };
+    ood_move_strides(output, layout, move->to);
+    move->to_start = start * move->to[axis];
+    for (size_t i = 0; i < shape.rank; i++)
+        move->dims[i] = (size_t)shape.dims[i], move->from[i] = view.strides[i];
+    ood_move_simplify(move);
+    return true;
+}
+
 static bool concat_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
 {
     if (node->input_count == 1)
@@ -109,9 +127,12 @@ static bool concat_lower(struct ood_builder *builder, const struct ood_node *nod
     struct concat concat = { .count = 0 };
     for (size_t i = 0; i < node->input_count; i++) {
         const struct ood_shape input = ood_builder_shape(builder, node->inputs[i]);
-        if (!ood_builder_input(builder, node->inputs[i], layout, &operands[concat.count + 1], err))
+        struct ood_move *move = &concat.moves[concat.count++];
+        *move = ood_move_part(&output, &input, layout, axis, start, true, size);
+        if (ood_builder_is_view(builder, node->inputs[i]) ? !move_from_view(builder, node->inputs[i], &output, layout, axis, start, move,
+                                                                            &operands[concat.count], err)
+                                                          : !ood_builder_input(builder, node->inputs[i], layout, &operands[concat.count], err))
             return false;
-        concat.moves[concat.count++] = ood_move_part(&output, &input, layout, axis, start, true, size);
         start += (size_t)input.dims[axis];
         if (concat.count < CONCAT_INPUTS && i + 1 < node->input_count)
             continue;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "kernel/kernel.h"
-#include "ops/move_internal.h"
+#include "plan/move.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 
@@ -189,6 +189,22 @@ static bool einsum_lower(struct ood_builder *builder, const struct ood_node *nod
                                                               .flops = 2 * (double)(state.groups * state.m) * (double)(state.k * state.n) }, err);
 }
 
+/* …ij,…jk->…ik or …ij,…kj->…ik. */
+static bool is_products(const struct ood_graph *graph, const struct ood_node *node, bool *turned)
+{
+    struct ood_error ignored = { 0 };
+    struct equation e;
+    const size_t rank = graph->values[node->inputs[0]].shape.rank;
+    if (!read_equation(node, &e, &ignored) || rank < 3 || strlen(e.letters[LEFT]) != rank || strlen(e.letters[RIGHT]) != rank ||
+        strlen(e.letters[OUTPUT]) != rank)
+        return false;
+    const size_t i = rank - 2, j = rank - 1;
+    *turned = e.letters[RIGHT][j] == e.letters[LEFT][j];
+    return memcmp(e.letters[LEFT], e.letters[RIGHT], i) == 0 && memcmp(e.letters[LEFT], e.letters[OUTPUT], i + 1) == 0 &&
+           e.letters[LEFT][j] == e.letters[RIGHT][*turned ? j : i] && e.letters[OUTPUT][j] == e.letters[RIGHT][*turned ? i : j];
+}
+
 const struct ood_op ood_op_einsum = {
     .name = "Einsum", .since = 12, .least_inputs = 2, .most_inputs = 2, .check = einsum_check, .shape = einsum_shape, .lower = einsum_lower,
+    .products = is_products,
 };

@@ -338,7 +338,17 @@ const struct ood_op ood_op_gemm = {
     .shape = gemm_shape, .lower = gemm_lower, .train = ood_gemm_train, .backward = ood_gemm_backward,
 };
 
+static bool is_products(const struct ood_graph *graph, const struct ood_node *node, bool *turned)
+{
+    const struct ood_shape *a = &graph->values[node->inputs[0]].shape, *b = &graph->values[node->inputs[1]].shape;
+    bool same = a->rank == b->rank && a->rank >= 3;
+    for (size_t i = 0; same && i + 2 < a->rank; i++)
+        same = a->dims[i] == b->dims[i];
+    *turned = false;
+    return same;
+}
+
 const struct ood_op ood_op_matmul = {
     .name = "MatMul", .since = 1, .least_inputs = 2, .most_inputs = 2, .traits = OOD_OP_LINEAR | OOD_OP_TAKES_POSTS,
-    .shape = matmul_shape, .lower = matmul_lower, .train = ood_gemm_train, .backward = ood_gemm_backward,
+    .shape = matmul_shape, .lower = matmul_lower, .products = is_products, .train = ood_gemm_train, .backward = ood_gemm_backward,
 };

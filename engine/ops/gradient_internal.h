@@ -3,7 +3,7 @@
 #define OOD_OPS_GRADIENT_INTERNAL_H
 
 #include "kernel/kernel.h"
-#include "ops/move_internal.h"
+#include "plan/move.h"
 #include "ops/walk_internal.h"
 #include "plan/tape.h"
 

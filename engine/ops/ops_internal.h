@@ -42,7 +42,7 @@ struct ood_tensor *ood_op_evaluate_same(const struct ood_graph *graph, const str
                                         const struct ood_tensor *const *inputs, struct ood_error *err);
 
 /* Rows that others name as `whole` (graph/op.h). */
-extern const struct ood_op ood_op_layer_norm, ood_op_channel_shuffle;
+extern const struct ood_op ood_op_layer_norm, ood_op_channel_shuffle, ood_op_attention;
 
 /* lower() of the same: output 0 is input 0 under another shape. */
 bool ood_op_lower_alias(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err);

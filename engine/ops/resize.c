@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/move_internal.h"
+#include "plan/move.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 #include "ops/posts_internal.h"

@@ -185,6 +185,24 @@ static bool gather_lower_computed(struct ood_builder *builder, const struct ood_
                                                               .operand_count = 3 }, err);
 }
 
+/* One slice, as a view; the index has dimensions of 1, or none. */
+static bool place_picked(struct ood_builder *builder, const struct ood_node *node, const struct ood_shape *data, size_t axis,
+                         const struct ood_tensor *indices, struct ood_error *err)
+{
+    const size_t picked = indices->shape.rank;
+    struct ood_strided from, view;
+    size_t index = 0;
+    if (!ood_builder_view(builder, node->inputs[0], &from, err))
+        return false;
+    if (!gather_index(indices, 0, data->dims[axis], &index))
+        return ood_node_fail(node, err, OOD_INVALID, "the index is out of range");
+    view = from;
+    view.start += index * from.strides[axis];
+    for (size_t i = 0; i + 1 < data->rank + picked; i++)
+        view.strides[i] = i < axis ? from.strides[i] : i < axis + picked ? 1 : from.strides[i - picked + 1];
+    return ood_builder_place_view(builder, node->outputs[0], &view, err);
+}
+
 static bool gather_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
 {
     const struct ood_shape data = ood_builder_shape(builder, node->inputs[0]);
@@ -195,6 +213,8 @@ static bool gather_lower(struct ood_builder *builder, const struct ood_node *nod
         return false;
     if (indices == NULL)
         return gather_lower_computed(builder, node, axis, err);
+    if (indices->count == 1 && ood_builder_views(builder))
+        return place_picked(builder, node, &data, axis, indices, err);
     const struct gather gather = gather_of(&data, axis, indices->count, value->type);
     const struct gather_indices context = { indices, data.dims[axis] };
     struct ood_operand operands[3] = { [1] = { .buffer = OOD_NONE } };

@@ -168,6 +168,19 @@ static struct ood_tensor *slice_evaluate(const struct ood_graph *graph, const st
     return output;
 }
 
+/* The output as a view; no step goes backwards. */
+static bool place_part(struct ood_builder *builder, const struct ood_node *node, size_t rank, const struct slice *slice, struct ood_error *err)
+{
+    struct ood_strided view;
+    if (!ood_builder_view(builder, node->inputs[0], &view, err))
+        return false;
+    for (size_t i = 0; i < rank; i++) {
+        view.start += (size_t)slice->start[i] * view.strides[i];
+        view.strides[i] *= (size_t)slice->step[i];
+    }
+    return ood_builder_place_view(builder, node->outputs[0], &view, err);
+}
+
 static bool slice_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
 {
     const struct ood_graph *graph = ood_builder_graph(builder);
@@ -183,6 +196,8 @@ static bool slice_lower(struct ood_builder *builder, const struct ood_node *node
         turned = turned || slice.step[i] < 0;
     if (ood_shape_equal(&from, &to) && !turned)
         return ood_op_lower_alias(builder, node, err);
+    if (ood_builder_views(builder) && !turned)
+        return place_part(builder, node, from.rank, &slice, err);
     slice_copy(&slice, &from, &to, layout, ood_type_size(graph->values[node->outputs[0]].type), &copy);
     return ood_builder_input(builder, node->inputs[0], layout, &operands[0], err) &&
            ood_builder_output(builder, node->outputs[0], layout, &operands[1], err) &&

@@ -92,9 +92,16 @@ static bool log_softmax_lower(struct ood_builder *builder, const struct ood_node
     return lower(builder, node, true, err);
 }
 
+static bool is_along_last(const struct ood_graph *graph, const struct ood_node *node)
+{
+    const size_t rank = graph->values[node->inputs[0]].shape.rank;
+    const int64_t axis = ood_node_int(node, "axis", is_flat(node) ? 1 : -1);
+    return rank > 0 && (axis == -1 || axis == (int64_t)rank - 1);
+}
+
 const struct ood_op ood_op_softmax = {
     .name = "Softmax", .since = 1, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_SOFTMAX,
-    .shape = softmax_shape, .lower = softmax_lower,
+    .shape = softmax_shape, .lower = softmax_lower, .last_softmax = is_along_last, .whole = &ood_op_attention,
 };
 
 const struct ood_op ood_op_log_softmax = {

@@ -1,7 +1,7 @@
 /* Split along an axis: one strided copy an output. Sizes are an attribute before opset 13, an input since; num_outputs since 18. */
 #include <limits.h>
 
-#include "ops/move_internal.h"
+#include "plan/move.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 
@@ -106,6 +106,16 @@ static bool split_lower(struct ood_builder *builder, const struct ood_node *node
         struct ood_operand operands[2];
         if (node->outputs[i] != OOD_NONE && graph->values[node->outputs[i]].uses > 0) {
             const struct ood_shape y = ood_builder_shape(builder, node->outputs[i]);
+            if (ood_builder_views(builder)) {
+                struct ood_strided view;
+                if (!ood_builder_view(builder, node->inputs[0], &view, err))
+                    return false;
+                view.start += start * view.strides[axis];
+                if (!ood_builder_place_view(builder, node->outputs[i], &view, err))
+                    return false;
+                start += (size_t)part;
+                continue;
+            }
             const struct ood_move move = ood_move_part(&x, &y, layout, axis, start, false, size);
             if (!ood_builder_input(builder, node->inputs[0], layout, &operands[0], err) ||
                 !ood_builder_output(builder, node->outputs[i], layout, &operands[1], err) ||

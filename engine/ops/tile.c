@@ -1,7 +1,7 @@
 /* Tile, DepthToSpace, SpaceToDepth: strided copies. */
 #include <string.h>
 
-#include "ops/move_internal.h"
+#include "plan/move.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 

@@ -77,6 +77,18 @@ static bool is_input(const struct ood_builder *builder, uint32_t value)
     return false;
 }
 
+/* The output as a view: whoever can read by strides needs no copy. */
+static bool place_turned(struct ood_builder *builder, const struct ood_node *node, size_t rank, const size_t *order, struct ood_error *err)
+{
+    struct ood_strided from;
+    if (!ood_builder_view(builder, node->inputs[0], &from, err))
+        return false;
+    struct ood_strided view = from;
+    for (size_t i = 0; i < rank; i++)
+        view.strides[i] = from.strides[order[i]];
+    return ood_builder_place_view(builder, node->outputs[0], &view, err);
+}
+
 static bool transpose_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
 {
     const struct ood_shape from = ood_builder_shape(builder, node->inputs[0]), to = ood_builder_shape(builder, node->outputs[0]);
@@ -90,8 +102,11 @@ static bool transpose_lower(struct ood_builder *builder, const struct ood_node *
         if (ood_move_is_copy(&other))
             move = other, out_layout = OOD_NHWC;
     }
-    if (ood_move_is_copy(&move) && !is_input(builder, node->inputs[0]))
+    const bool lies = !ood_builder_is_view(builder, node->inputs[0]);
+    if (lies && ood_move_is_copy(&move) && !is_input(builder, node->inputs[0]))
         return ood_builder_alias_as(builder, node->outputs[0], out_layout, node->inputs[0], layout, err);
+    if (ood_builder_views(builder) && !is_input(builder, node->inputs[0]))
+        return place_turned(builder, node, from.rank, order, err);
     struct ood_operand operands[2];
     return ood_builder_input(builder, node->inputs[0], layout, &operands[0], err) &&
            ood_builder_output(builder, node->outputs[0], out_layout, &operands[1], err) &&

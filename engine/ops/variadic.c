@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "ops/integers_internal.h"
-#include "ops/move_internal.h"
+#include "plan/move.h"
 #include "ops/ops.h"
 #include "ops/ops_internal.h"
 #include "ops/posts_internal.h"

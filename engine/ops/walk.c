@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "ops/move_internal.h"
+#include "plan/move.h"
 
 static void operand_strides(const struct ood_shape *shape, enum ood_layout layout, size_t rank, size_t strides[OOD_MAX_RANK])
 {

@@ -1,12 +1,11 @@
 /* The step builder: values to buffers, layouts to reorders, operators' words to steps. */
 #include "plan/builder.h"
 
+#include <stdio.h>
 #include <string.h>
-#ifdef __SSE__
-#include <xmmintrin.h>
-#endif
 
 #include "plan/builder_internal.h"
+#include "plan/move.h"
 
 /* ---- asking ---- */
 
@@ -45,7 +44,7 @@ static bool same_order(const struct ood_shape *shape)
 
 static uint32_t now(const struct ood_builder *builder) { return (uint32_t)builder->plan->step_count; }
 
-static bool new_buffer(struct ood_builder *builder, size_t bytes, uint32_t last_reader, uint32_t *out, struct ood_error *err)
+bool ood_builder_new_buffer(struct ood_builder *builder, size_t bytes, uint32_t last_reader, uint32_t *out, struct ood_error *err)
 {
     struct ood_plan *plan = builder->plan;
     if (plan->buffer_count >= OOD_NONE - 1)
@@ -59,7 +58,7 @@ static bool new_buffer(struct ood_builder *builder, size_t bytes, uint32_t last_
     return true;
 }
 
-static bool value_bytes(const struct ood_builder *builder, uint32_t value, size_t *bytes, struct ood_error *err)
+bool ood_builder_value_bytes(const struct ood_builder *builder, uint32_t value, size_t *bytes, struct ood_error *err)
 {
     struct ood_shape shape = ood_builder_shape(builder, value);
     size_t count;
@@ -73,6 +72,11 @@ static void put_value(struct ood_builder *builder, uint32_t value, enum ood_layo
     struct ood_placed *placed = &builder->placed[value];
     *placed = (struct ood_placed){ .buffer = { OOD_NONE, OOD_NONE }, .layout = layout, .set = true };
     placed->buffer[layout] = buffer;
+    ood_builder_hold(builder, value, buffer);
+}
+
+void ood_builder_hold(struct ood_builder *builder, uint32_t value, uint32_t buffer)
+{
     struct ood_buffer *b = &builder->plan->buffers[buffer];
     uint32_t reader = builder->last_reader[value];
     if (b->last_reader != OOD_NONE && (reader == OOD_NONE || reader > b->last_reader))
@@ -91,41 +95,6 @@ static void run_transpose_any(const struct transpose *t, const char *x, char *y)
                 memcpy(y + (c * t->rows + r) * t->size, x + (r * t->columns + c) * t->size, t->size);
 }
 
-/* Rows from..to and columns left..right, one by one. */
-static void transpose_part(const float *x, float *y, const struct transpose *t, size_t from, size_t to, size_t left, size_t right)
-{
-    for (size_t c = left; c < right; c++)
-        for (size_t r = from; r < to; r++)
-            y[c * t->rows + r] = x[r * t->columns + c];
-}
-
-/* Blocks of 4x4, in stripes of rows that fit the first-level cache both ways; moves only, so every bit stays. */
-static void transpose_floats(const float *x, float *y, const struct transpose *t)
-{
-    enum { STRIPE = 16 };
-    size_t rows = 0, columns = 0;
-#ifdef __SSE__
-    rows = t->rows - t->rows % 4;
-    columns = t->columns - t->columns % 4;
-    for (size_t stripe = 0; stripe < rows; stripe += STRIPE)
-        for (size_t c = 0; c < columns; c += 4)
-            for (size_t r = stripe; r < rows && r < stripe + STRIPE; r += 4) {
-                const float *from = x + r * t->columns + c;
-                float *to = y + c * t->rows + r;
-                __m128 a0 = _mm_loadu_ps(from), a1 = _mm_loadu_ps(from + t->columns);
-                __m128 a2 = _mm_loadu_ps(from + 2 * t->columns), a3 = _mm_loadu_ps(from + 3 * t->columns);
-                _MM_TRANSPOSE4_PS(a0, a1, a2, a3);
-                _mm_storeu_ps(to, a0);
-                _mm_storeu_ps(to + t->rows, a1);
-                _mm_storeu_ps(to + 2 * t->rows, a2);
-                _mm_storeu_ps(to + 3 * t->rows, a3);
-            }
-#endif
-    transpose_part(x, y, t, 0, rows, columns, t->columns);
-    for (size_t stripe = rows; stripe < t->rows; stripe += STRIPE)
-        transpose_part(x, y, t, stripe, t->rows - stripe < STRIPE ? t->rows : stripe + STRIPE, 0, t->columns);
-}
-
 static void run_transpose(const void *state, void *const *memory)
 {
     const struct transpose *t = state;
@@ -135,7 +104,7 @@ static void run_transpose(const void *state, void *const *memory)
         run_transpose_any(t, memory[0], memory[1]);
     else
         for (size_t o = 0; o < t->outer; o++, x += t->rows * t->columns, y += t->rows * t->columns)
-            transpose_floats(x, y, t);
+            ood_move_turn(x, y, t->rows, t->columns, t->columns, t->rows);
 }
 
 static struct transpose transpose_to(const struct ood_shape *shape, enum ood_layout layout, enum ood_type type)
@@ -155,7 +124,7 @@ static bool add_reorder(struct ood_builder *builder, uint32_t value, enum ood_la
     }
     size_t bytes;
     uint32_t buffer = OOD_NONE;
-    if (!value_bytes(builder, value, &bytes, err) || !new_buffer(builder, bytes, builder->last_reader[value], &buffer, err))
+    if (!ood_builder_value_bytes(builder, value, &bytes, err) || !ood_builder_new_buffer(builder, bytes, builder->last_reader[value], &buffer, err))
         return false;
     struct transpose state = transpose_to(&shape, layout, value_at(builder, value)->type);
     struct ood_step step = {
@@ -233,7 +202,8 @@ bool ood_builder_input(struct ood_builder *builder, uint32_t value, enum ood_lay
     struct ood_placed *placed = &builder->placed[value];
     if (!placed->set)
         return ood_fail(err, OOD_INVALID, "value %s is read before it is made", v->name);
-    if (placed->buffer[layout] == OOD_NONE && !add_reorder(builder, value, layout, err))
+    if (placed->buffer[layout] == OOD_NONE &&
+        !(placed->is_view ? ood_builder_copy_view(builder, value, layout, err) : add_reorder(builder, value, layout, err)))
         return false;
     *out = (struct ood_operand){ placed->buffer[layout], NULL };
     return true;
@@ -246,7 +216,7 @@ bool ood_builder_output(struct ood_builder *builder, uint32_t value, enum ood_la
     uint32_t buffer = OOD_NONE;
     if (value_at(builder, value)->shape.rank != 4)
         layout = OOD_PLAIN;
-    if (!value_bytes(builder, value, &bytes, err) || !new_buffer(builder, bytes, 0, &buffer, err))
+    if (!ood_builder_value_bytes(builder, value, &bytes, err) || !ood_builder_new_buffer(builder, bytes, 0, &buffer, err))
         return false;
     put_value(builder, value, layout, buffer);
     *out = (struct ood_operand){ buffer, NULL };
@@ -262,7 +232,7 @@ bool ood_builder_output_over(struct ood_builder *builder, uint32_t value, uint32
     if (i->constant == NULL && builder->placed[input].set && i->shape.rank == v->shape.rank && i->type == v->type) {
         uint32_t buffer = builder->placed[input].buffer[used];
         size_t bytes;
-        if (!value_bytes(builder, value, &bytes, err))
+        if (!ood_builder_value_bytes(builder, value, &bytes, err))
             return false;
         if (buffer != OOD_NONE && builder->plan->buffers[buffer].last_reader == builder->node_index &&
             builder->plan->buffers[buffer].place.bytes == bytes) {
@@ -278,6 +248,9 @@ bool ood_builder_output_over(struct ood_builder *builder, uint32_t value, uint32
 bool ood_builder_alias(struct ood_builder *builder, uint32_t value, uint32_t of, struct ood_error *err)
 {
     struct ood_shape from = ood_builder_shape(builder, of), to = ood_builder_shape(builder, value);
+    bool done = false;
+    if (!ood_builder_reshape_view(builder, value, of, &done, err) || done)
+        return done;
     enum ood_layout layout = ood_shape_equal(&from, &to) ? ood_builder_layout(builder, of) : OOD_PLAIN;
     return ood_builder_alias_as(builder, value, layout, of, layout, err);
 }
@@ -297,7 +270,7 @@ bool ood_builder_alias_as(struct ood_builder *builder, uint32_t value, enum ood_
 bool ood_builder_scratch(struct ood_builder *builder, size_t bytes, struct ood_operand *out, struct ood_error *err)
 {
     uint32_t buffer = OOD_NONE;
-    if (!new_buffer(builder, bytes, 0, &buffer, err))
+    if (!ood_builder_new_buffer(builder, bytes, 0, &buffer, err))
         return false;
     *out = (struct ood_operand){ buffer, NULL };
     return true;
@@ -308,7 +281,7 @@ bool ood_builder_count(struct ood_builder *builder, const struct ood_node *node,
     struct ood_plan *plan = builder->plan;
     uint32_t buffer = OOD_NONE;
     if (!ood_grow(&plan->counted, &plan->counted_capacity, plan->counted_count + 1, sizeof *plan->counted, err) ||
-        !new_buffer(builder, sizeof(int64_t), OOD_NONE, &buffer, err))
+        !ood_builder_new_buffer(builder, sizeof(int64_t), OOD_NONE, &buffer, err))
         return false;
     *out = (struct ood_operand){ buffer, NULL };
     plan->counted[plan->counted_count++] = (struct ood_counted){ node, *out };

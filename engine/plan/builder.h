@@ -57,6 +57,23 @@ bool ood_builder_alias(struct ood_builder *builder, uint32_t value, uint32_t of,
 bool ood_builder_alias_as(struct ood_builder *builder, uint32_t value, enum ood_layout layout, uint32_t of, enum ood_layout of_layout,
                           struct ood_error *err) OOD_MUST_CHECK;
 
+/* Where a value's elements lie: (i0, i1, …) is element start + Σ i·strides of the operand's memory. */
+struct ood_strided { struct ood_operand operand; size_t start; size_t strides[OOD_MAX_RANK]; };
+
+/* A value to read where it lies, in whatever order its producer left it. A constant lies plain. */
+bool ood_builder_view(struct ood_builder *builder, uint32_t value, struct ood_strided *out, struct ood_error *err) OOD_MUST_CHECK;
+
+/* `value` is what `view` (as ood_builder_view gave it, with other strides) shows of another's memory: no step. Readers that ask for a layout
+ * get a copy, made once. Not in training, where ood_builder_views is false: there every value lies in a layout. */
+bool ood_builder_views(const struct ood_builder *builder);
+/* Is it one, and there is no copy yet? */
+bool ood_builder_is_view(const struct ood_builder *builder, uint32_t value);
+bool ood_builder_place_view(struct ood_builder *builder, uint32_t value, const struct ood_strided *view, struct ood_error *err) OOD_MUST_CHECK;
+
+/* A value to write, dense, its dimensions from the outermost in memory to the innermost as order[rank] says. Where views are not had: plain. */
+bool ood_builder_output_order(struct ood_builder *builder, uint32_t value, const size_t *order, struct ood_strided *out,
+                              struct ood_error *err) OOD_MUST_CHECK;
+
 /* Memory that lives for the step being built. 64-byte aligned. */
 bool ood_builder_scratch(struct ood_builder *builder, size_t bytes, struct ood_operand *out,
                          struct ood_error *err) OOD_MUST_CHECK;

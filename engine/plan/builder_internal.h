@@ -95,6 +95,8 @@ struct ood_placed {
     uint32_t buffer[2];                      /* by enum ood_layout; OOD_NONE: not there */
     enum ood_layout layout;                  /* the producer's */
     bool set;
+    bool is_view;                            /* lies in memory as `view` says; buffer[] are copies of it */
+    struct ood_strided view;
 };
 
 struct ood_builder {
@@ -105,6 +107,7 @@ struct ood_builder {
     const uint32_t *last_reader;             /* [value_count]: node index, OOD_NONE for outputs */
     uint32_t node_index;                     /* being lowered */
     uint32_t scratch_first;                  /* buffers from here on are scratch of the step being built */
+    bool views;                              /* values may be views of others */
 };
 
 /* Builds the plan for one batch size at the end of model->plans. */
@@ -131,6 +134,17 @@ bool ood_pieces_cut(const struct ood_model *model, uint32_t *cut, uint32_t *valu
 bool ood_pieces_input(struct ood_builder *builder, uint32_t value, struct ood_operand *whole, struct ood_error *err) OOD_MUST_CHECK;
 /* From here on the whole batch. */
 bool ood_pieces_end(struct ood_builder *builder, uint32_t value, struct ood_error *err) OOD_MUST_CHECK;
+
+/* ---- shared by builder.c and view.c ---- */
+
+bool ood_builder_new_buffer(struct ood_builder *builder, size_t bytes, uint32_t last_reader, uint32_t *out, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_builder_value_bytes(const struct ood_builder *builder, uint32_t value, size_t *bytes, struct ood_error *err) OOD_MUST_CHECK;
+/* The buffer is needed as long as `value` has readers. */
+void ood_builder_hold(struct ood_builder *builder, uint32_t value, uint32_t buffer);
+/* A view in a layout: its own memory where it lies so, else a copy. */
+bool ood_builder_copy_view(struct ood_builder *builder, uint32_t value, enum ood_layout layout, struct ood_error *err) OOD_MUST_CHECK;
+/* `value` is the same elements in the same order as `of`, as a view of it; *done false: its strides do not allow it. */
+bool ood_builder_reshape_view(struct ood_builder *builder, uint32_t value, uint32_t of, bool *done, struct ood_error *err) OOD_MUST_CHECK;
 
 /* Frees what a step holds. */
 void ood_step_clear(struct ood_step *step);

@@ -198,7 +198,7 @@ bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err
         return false;
     struct ood_plan *plan = &model->plans[model->plan_count++];
     *plan = (struct ood_plan){ .batch = batch };
-    struct ood_builder builder = { .model = model, .plan = plan, .batch = batch };
+    struct ood_builder builder = { .model = model, .plan = plan, .batch = batch, .views = true };
     bool done = false;
     uint32_t cut = 0, at_cut = OOD_NONE;
     uint32_t *last_reader = find_last_readers(model, err);

@@ -1,26 +1,25 @@
 /* What exporters write in many nodes because their opset has no word for it becomes one node:
  *   GELU                 x · (1 + erf(x / √2)) · 1/2, the factors in any order
+ *   attention            fuse_attention.c
  *   LayerNormalization   d = x - mean(x); d / √(mean(d²) + ε) · scale + shift over the last axis, scale and shift as far as there are */
-#include "graph/passes/passes.h"
+#include "graph/passes/pattern.h"
 
 #include <math.h>
 
 /* ---- reading ---- */
 
-static bool has(const struct ood_node *node, unsigned trait)
+bool ood_pattern_has(const struct ood_node *node, unsigned trait)
 {
     return (node->op->traits & trait) != 0 && node->output_count == 1 && node->post_count == 0 && node->fused_bias == OOD_NONE;
 }
 
-/* The node with this trait that makes `value` for one reader alone, or OOD_NONE. */
-static uint32_t maker(const struct ood_passes *passes, uint32_t value, unsigned trait)
+uint32_t ood_pattern_maker(const struct ood_passes *passes, uint32_t value, unsigned trait)
 {
     const uint32_t producer = ood_sole_producer(passes, value);
-    return producer != OOD_NONE && has(&passes->graph->nodes[producer], trait) ? producer : OOD_NONE;
+    return producer != OOD_NONE && ood_pattern_has(&passes->graph->nodes[producer], trait) ? producer : OOD_NONE;
 }
 
-/* Is value one known number, close to `number`? */
-static bool scalar(const struct ood_graph *graph, uint32_t value, double *number)
+bool ood_pattern_number(const struct ood_graph *graph, uint32_t value, double *number)
 {
     const struct ood_tensor *tensor = value == OOD_NONE ? NULL : graph->values[value].constant;
     if (tensor == NULL || tensor->count != 1 || (tensor->type != OOD_FLOAT32 && tensor->type != OOD_INT64))
@@ -32,7 +31,7 @@ static bool scalar(const struct ood_graph *graph, uint32_t value, double *number
 static bool is_about(const struct ood_graph *graph, uint32_t value, double expected)
 {
     double number;
-    return scalar(graph, value, &number) && fabs(number - expected) <= 1e-6 * expected;
+    return ood_pattern_number(graph, value, &number) && fabs(number - expected) <= 1e-6 * expected;
 }
 
 /* The operand beside a known number of a node with two inputs, or OOD_NONE. */
@@ -44,7 +43,7 @@ static uint32_t beside(const struct ood_graph *graph, const struct ood_node *nod
     return OOD_NONE;
 }
 
-static void bury(struct ood_graph *graph, uint32_t node)
+void ood_pattern_bury(struct ood_graph *graph, uint32_t node)
 {
     if (node == OOD_NONE)
         return;
@@ -61,13 +60,13 @@ struct gelu { uint32_t sum, erf, scaled; };  /* nodes: 1 + erf, erf, x / √2 */
 static bool is_gelu_factor(const struct ood_passes *passes, uint32_t value, uint32_t x, struct gelu *out)
 {
     const struct ood_graph *graph = passes->graph;
-    out->sum = maker(passes, value, OOD_OP_ADD);
+    out->sum = ood_pattern_maker(passes, value, OOD_OP_ADD);
     if (out->sum == OOD_NONE)
         return false;
-    out->erf = maker(passes, beside(graph, &graph->nodes[out->sum], 1), OOD_OP_ERF);
+    out->erf = ood_pattern_maker(passes, beside(graph, &graph->nodes[out->sum], 1), OOD_OP_ERF);
     if (out->erf == OOD_NONE || graph->nodes[out->erf].op->whole == NULL)
         return false;
-    out->scaled = maker(passes, graph->nodes[out->erf].inputs[0], OOD_OP_DIV | OOD_OP_MUL);
+    out->scaled = ood_pattern_maker(passes, graph->nodes[out->erf].inputs[0], OOD_OP_DIV | OOD_OP_MUL);
     if (out->scaled == OOD_NONE)
         return false;
     const struct ood_node *scaled = &graph->nodes[out->scaled];
@@ -81,7 +80,7 @@ static void match_gelu(struct ood_passes *passes, uint32_t i)
     struct ood_graph *graph = passes->graph;
     struct ood_node *node = &graph->nodes[i];
     for (size_t k = 0; node->input_count == 2 && k < 2; k++) {
-        const uint32_t inner = maker(passes, node->inputs[k], OOD_OP_MUL);
+        const uint32_t inner = ood_pattern_maker(passes, node->inputs[k], OOD_OP_MUL);
         if (inner == OOD_NONE || graph->nodes[inner].input_count != 2)
             continue;
         const uint32_t factors[3] = { graph->nodes[inner].inputs[0], graph->nodes[inner].inputs[1], node->inputs[1 - k] };
@@ -98,7 +97,7 @@ static void match_gelu(struct ood_passes *passes, uint32_t i)
                 node->input_count = 1;
                 node->attribute_count = 0;
                 graph->values[x].uses--;     /* it was read twice */
-                bury(graph, inner), bury(graph, gelu.sum), bury(graph, gelu.erf), bury(graph, gelu.scaled);
+                ood_pattern_bury(graph, inner), ood_pattern_bury(graph, gelu.sum), ood_pattern_bury(graph, gelu.erf), ood_pattern_bury(graph, gelu.scaled);
                 return;
             }
     }
@@ -112,7 +111,7 @@ struct layer_norm { uint32_t x, mean, other_mean, difference, other_difference, 
 static bool is_difference(const struct ood_passes *passes, uint32_t node, uint32_t *mean)
 {
     const struct ood_graph *graph = passes->graph;
-    if (node == OOD_NONE || graph->nodes[node].dead || !has(&graph->nodes[node], OOD_OP_SUB) || graph->nodes[node].inputs[1] == OOD_NONE ||
+    if (node == OOD_NONE || graph->nodes[node].dead || !ood_pattern_has(&graph->nodes[node], OOD_OP_SUB) || graph->nodes[node].inputs[1] == OOD_NONE ||
         ood_is_kept(passes, graph->nodes[node].outputs[0]) || ood_is_kept(passes, graph->nodes[node].inputs[1]))
         return false;
     const uint32_t from = graph->values[graph->nodes[node].inputs[1]].producer;
@@ -128,17 +127,17 @@ static bool is_normalisation(const struct ood_passes *passes, uint32_t division,
 {
     const struct ood_graph *graph = passes->graph;
     const struct ood_node *nodes = graph->nodes, *by = &nodes[division];
-    *out = (struct layer_norm){ .root = maker(passes, by->inputs[1], OOD_OP_SQRT) };
-    out->sum = out->root == OOD_NONE ? OOD_NONE : maker(passes, nodes[out->root].inputs[0], OOD_OP_ADD);
+    *out = (struct layer_norm){ .root = ood_pattern_maker(passes, by->inputs[1], OOD_OP_SQRT) };
+    out->sum = out->root == OOD_NONE ? OOD_NONE : ood_pattern_maker(passes, nodes[out->root].inputs[0], OOD_OP_ADD);
     if (out->sum == OOD_NONE || nodes[out->sum].input_count != 2)
         return false;
     for (size_t k = 0; k < 2; k++)
-        if (scalar(graph, nodes[out->sum].inputs[k], &out->epsilon))
+        if (ood_pattern_number(graph, nodes[out->sum].inputs[k], &out->epsilon))
             out->variance = ood_sole_producer(passes, nodes[out->sum].inputs[1 - k]);
     if (!(out->epsilon > 0) || out->variance == OOD_NONE || nodes[out->variance].op->last_mean == NULL ||
         !nodes[out->variance].op->last_mean(graph, &nodes[out->variance]))
         return false;
-    out->square = maker(passes, nodes[out->variance].inputs[0], OOD_OP_POW | OOD_OP_MUL);
+    out->square = ood_pattern_maker(passes, nodes[out->variance].inputs[0], OOD_OP_POW | OOD_OP_MUL);
     if (out->square == OOD_NONE || nodes[out->square].input_count != 2)
         return false;
     const struct ood_node *square = &nodes[out->square];
@@ -170,7 +169,7 @@ static uint32_t reader_with_row(const struct ood_passes *passes, uint32_t from, 
         for (size_t k = 0; !node->dead && k < node->input_count; k++) {
             if (node->inputs[k] != value)
                 continue;
-            if (!has(node, trait) || node->input_count != 2 || node->inputs[1 - k] == OOD_NONE)
+            if (!ood_pattern_has(node, trait) || node->input_count != 2 || node->inputs[1 - k] == OOD_NONE)
                 return OOD_NONE;
             *row = node->inputs[1 - k];
             const struct ood_value *other = &graph->values[*row];
@@ -225,7 +224,7 @@ static bool match_layer_norm(struct ood_passes *passes, uint32_t i, struct ood_e
     struct ood_node *node = &graph->nodes[last];
     for (size_t k = 0; k < sizeof gone / sizeof gone[0]; k++)
         if (gone[k] != last)
-            bury(graph, gone[k]);
+            ood_pattern_bury(graph, gone[k]);
     node->op = whole;
     node->inputs = inputs;
     node->input_count = shifting == OOD_NONE ? 2 : 3;
@@ -241,10 +240,10 @@ bool ood_pass_fuse_patterns(struct ood_passes *passes, struct ood_error *err)
     for (uint32_t i = 0; i < graph->node_count; i++) {
         if (graph->nodes[i].dead)
             continue;
-        if (has(&graph->nodes[i], OOD_OP_MUL))
+        if (ood_pattern_has(&graph->nodes[i], OOD_OP_MUL))
             match_gelu(passes, i);
-        else if (has(&graph->nodes[i], OOD_OP_DIV) && !match_layer_norm(passes, i, err))
+        else if (ood_pattern_has(&graph->nodes[i], OOD_OP_DIV) && !match_layer_norm(passes, i, err))
             return false;
     }
-    return true;
+    return ood_fuse_attention(passes, err);
 }

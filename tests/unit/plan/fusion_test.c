@@ -181,6 +181,171 @@ NORM(norm_twice, .twice = true, .scale = true, .shift = true, .axis = -1)
 NORM(norm_of_rows, .axis = 1)
 NORM(norm_read_elsewhere, .scale = true, .shift = true, .axis = -1, .read_elsewhere = true)
 
+/* Heads of 8 out of 24 columns as PyTorch's MultiheadAttention writes them: one product, a Reshape, a Transpose, a Split. */
+static void turned(struct onnx_writer *w, const char *output, const char *input, size_t rank, const int64_t *perm)
+{
+    node(w, "Transpose", output, input, NULL, NULL);
+    onnx_ints(w, "perm", perm, rank);
+    onnx_node_end(w);
+}
+#define TURNED(w, output, input, ...) turned(w, output, input, DIMS(__VA_ARGS__))
+
+static void shaped(struct onnx_writer *w, const char *output, const char *input, size_t rank, const int64_t *dims)
+{
+    char name[32];
+    snprintf(name, sizeof name, "shape_%s", output);
+    onnx_initialiser(w, name, ONNX_INT64, 1, (int64_t[]){ (int64_t)rank }, dims, rank * sizeof *dims);
+    NODE(w, "Reshape", output, input, name);
+}
+#define SHAPED(w, output, input, ...) shaped(w, output, input, DIMS(__VA_ARGS__))
+
+/* q, k, v [N,3,T,8] of x [N,T,24], and the turned k, t. */
+static void heads(struct onnx_writer *w, int64_t tokens)
+{
+    onnx_model_begin(w, 13);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, tokens, 24));
+    FLOATS(w, "wi", 0, 0.3f, 24, 72);
+    FLOATS(w, "wo", 0, 0.3f, 24, 24);
+    FLOATS(w, "bi", 0, 1, 3, tokens, tokens);
+    NODE(w, "MatMul", "h", "x", "wi");
+    SHAPED(w, "s", "h", 0, tokens, 3, 3, 8);
+    TURNED(w, "u", "s", 2, 0, 3, 1, 4);
+    onnx_node_begin(w, "Split", "n_split", (const char *[]){ "u" }, 1, (const char *[]){ "q1", "k1", "v1" }, 3);
+    onnx_int(w, "axis", 0);
+    onnx_node_end(w);
+    onnx_initialiser(w, "first", ONNX_INT64, DIMS(1), (int64_t[]){ 0 }, 8);
+    NODE(w, "Squeeze", "q", "q1", "first");
+    NODE(w, "Squeeze", "k", "k1", "first");
+    NODE(w, "Squeeze", "v", "v1", "first");
+    TURNED(w, "t", "k", 0, 1, 3, 2);
+}
+
+/* What the heads found, joined, times another matrix. */
+static void joined(struct onnx_writer *w, const char *found, int64_t tokens)
+{
+    TURNED(w, "j", found, 0, 2, 1, 3);
+    SHAPED(w, "r", "j", 0, tokens, 24);
+    NODE(w, "MatMul", "y", "r", "wo");
+    finish(w, "y");
+}
+
+static void softmax(struct onnx_writer *w, const char *output, const char *input, int64_t axis)
+{
+    node(w, "Softmax", output, input, NULL, NULL);
+    onnx_int(w, "axis", axis);
+    onnx_node_end(w);
+}
+
+enum { SCALED_SCORES, SCALED_Q, SCALED_K, BIAS, SCALE_BEHIND_BIAS, OTHER_AXIS, SCORES_READ, WEIGHTS_READ, BIAS_OF_ROWS };
+
+static void attention(struct onnx_writer *w, int kind)
+{
+    const char *q = "q", *t = "t", *scores = "m";
+    heads(w, 19);
+    NUMBER(w, "root", sqrtf(8));
+    NUMBER(w, "factor", 0.4f);
+    FLOATS(w, "br", 0, 1, 19, 1);
+    if (kind == SCALED_Q)
+        NODE(w, "Div", "qs", "q", "root"), q = "qs";
+    if (kind == SCALED_K)
+        NODE(w, "Mul", "ks", "factor", "t"), t = "ks";
+    NODE(w, "MatMul", "m", q, t);
+    if (kind == SCALED_SCORES)
+        NODE(w, "Div", "ms", "m", "root"), scores = "ms";
+    if (kind == BIAS || kind == SCALE_BEHIND_BIAS)
+        NODE(w, "Add", "mb", "bi", scores), scores = "mb";
+    if (kind == BIAS_OF_ROWS)
+        NODE(w, "Add", "mb", "br", scores), scores = "mb";
+    if (kind == SCALE_BEHIND_BIAS)
+        NODE(w, "Mul", "mm", "mb", "factor"), scores = "mm";
+    softmax(w, "p", scores, kind == OTHER_AXIS ? 2 : -1);
+    NODE(w, "MatMul", "a", "p", "v");
+    if (kind == SCORES_READ || kind == WEIGHTS_READ)
+        NODE(w, "MatMul", "b", kind == SCORES_READ ? "m" : "p", "a");
+    joined(w, kind == SCORES_READ || kind == WEIGHTS_READ ? "b" : "a", 19);
+}
+#define ATTENTION(name, kind) static void name(struct onnx_writer *w) { attention(w, kind); }
+ATTENTION(attention_scaled, SCALED_SCORES)
+ATTENTION(attention_of_scaled_q, SCALED_Q)
+ATTENTION(attention_of_scaled_k, SCALED_K)
+ATTENTION(attention_biased, BIAS)
+ATTENTION(attention_scaled_behind_bias, SCALE_BEHIND_BIAS)
+ATTENTION(attention_along_another_axis, OTHER_AXIS)
+ATTENTION(attention_scores_read, SCORES_READ)
+ATTENTION(attention_weights_read, WEIGHTS_READ)
+ATTENTION(attention_bias_of_rows, BIAS_OF_ROWS)
+
+/* Swin: windows, each with its mask, which the scores are reshaped for. */
+static void attention_of_windows(struct onnx_writer *w)
+{
+    heads(w, 16);
+    NUMBER(w, "factor", 0.3f);
+    FLOATS(w, "bm", 0, 1, 1, 4, 1, 4, 4);
+    SHAPED(w, "qw", "q", -1, 3, 4, 8);
+    SHAPED(w, "kw", "k", -1, 3, 4, 8);
+    SHAPED(w, "vw", "v", -1, 3, 4, 8);
+    FLOATS(w, "bp", 0, 1, 1, 3, 4, 4);
+    NODE(w, "Mul", "qs", "qw", "factor");
+    TURNED(w, "tw", "kw", 0, 1, 3, 2);
+    NODE(w, "MatMul", "m", "qs", "tw");
+    NODE(w, "Add", "mb", "m", "bp");
+    SHAPED(w, "m5", "mb", -1, 4, 3, 4, 4);
+    NODE(w, "Add", "m6", "m5", "bm");
+    SHAPED(w, "m4", "m6", -1, 3, 4, 4);
+    softmax(w, "p", "m4", 3);
+    NODE(w, "MatMul", "a", "p", "vw");
+    TURNED(w, "j", "a", 0, 2, 1, 3);
+    SHAPED(w, "r", "j", -1, 16, 24);
+    NODE(w, "MatMul", "y", "r", "wo");
+    finish(w, "y");
+}
+
+/* MaxViT: Einsum takes K as it lies. */
+static void attention_by_einsum(struct onnx_writer *w)
+{
+    heads(w, 7);
+    node(w, "Einsum", "m", "q", "k", NULL);
+    onnx_string(w, "equation", "bhid, bhjd -> bhij");
+    onnx_node_end(w);
+    softmax(w, "p", "m", -1);
+    node(w, "Einsum", "a", "p", "v", NULL);
+    onnx_string(w, "equation", "bhij, bhjd -> bhid");
+    onnx_node_end(w);
+    joined(w, "a", 7);
+}
+
+/* A batch norm between two Transposes, and parts of a value joined otherwise: by strides. */
+static void views(struct onnx_writer *w)
+{
+    onnx_model_begin(w, 13);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 9, 24));
+    FLOATS(w, "w", 0, 0.3f, 24, 24);
+    FLOATS(w, "g", 1, 0.1f, 24);
+    FLOATS(w, "b", 0, 0.1f, 24);
+    FLOATS(w, "m", 0, 0.1f, 24);
+    FLOATS(w, "v", 2, 0.1f, 24);
+    NODE(w, "MatMul", "h", "x", "w");
+    TURNED(w, "t", "h", 0, 2, 1);
+    onnx_node_begin(w, "BatchNormalization", "n_n", (const char *[]){ "t", "g", "b", "m", "v" }, 5, (const char *[]){ "n" }, 1);
+    onnx_node_end(w);
+    TURNED(w, "u", "n", 0, 2, 1);
+    onnx_initialiser(w, "from", ONNX_INT64, DIMS(1), (int64_t[]){ 4 }, 8);
+    onnx_initialiser(w, "to", ONNX_INT64, DIMS(1), (int64_t[]){ 9 }, 8);
+    onnx_initialiser(w, "zero", ONNX_INT64, DIMS(1), (int64_t[]){ 0 }, 8);
+    onnx_initialiser(w, "one", ONNX_INT64, DIMS(1), (int64_t[]){ 1 }, 8);
+    onnx_node_begin(w, "Slice", "n_e", (const char *[]){ "u", "zero", "from", "one" }, 4, (const char *[]){ "e" }, 1);
+    onnx_node_end(w);
+    node(w, "Concat", "c", "n", "t", NULL);
+    onnx_int(w, "axis", 2);
+    onnx_node_end(w);
+    TURNED(w, "d", "c", 0, 2, 1);
+    NODE(w, "Relu", "e2", "e");
+    node(w, "Concat", "y", "d", "e2", "u");
+    onnx_int(w, "axis", 1);
+    onnx_node_end(w);
+    finish(w, "y");
+}
+
 /* NHWC to NCHW and back is no step; neither is the Conv's result as NHWC. */
 static void transposed(struct onnx_writer *w)
 {
@@ -416,18 +581,30 @@ static void fusions_keep_the_result(void **state)
         CASE(norm_read_elsewhere, "Relu ReduceMean Sub Pow ReduceMean Add Sqrt Div Mul Add Mul"),
         CASE(transposed, "Conv MatMul Conv"),
         CASE(shuffled, "Conv ChannelShuffle Conv Neg"),
-        CASE(shuffled_in_threes, "Conv Conv Concat ChannelShuffle Split Split Conv Conv"),
+        CASE(shuffled_in_threes, "Conv Conv Concat ChannelShuffle Split Conv Split Conv"),
         CASE(shuffled_joint, "Conv Conv ChannelShuffle Conv Neg"),
         CASE(shuffled_and_split, "Conv Conv ChannelShuffle Conv Conv"),
         CASE(shuffled_and_sliced, "Conv Conv ChannelShuffle Conv Conv"),
-        CASE(shuffled_odd_halves, "Conv Conv ChannelShuffle Split Split Conv Conv"),
-        CASE(shuffled_unevenly_split, "Conv Conv ChannelShuffle Split Split Conv Conv"),
+        CASE(shuffled_odd_halves, "Conv Conv ChannelShuffle Split Conv Split Conv"),
+        CASE(shuffled_unevenly_split, "Conv Conv ChannelShuffle Split Conv Split Conv"),
         CASE(shuffled_one_half, "Conv Conv ChannelShuffle Slice Conv Neg"),
-        CASE(shuffled_read_between, "Conv Conv ChannelShuffle Split Split Conv Conv ReduceMean Add"),
+        CASE(shuffled_read_between, "Conv Conv ChannelShuffle Split Conv Split Conv ReduceMean Add"),
         CASE(shuffled_pairs, "Conv Conv ChannelShuffle Conv Conv"),
         CASE(shuffled_gathered, "Conv Conv ChannelShuffle Conv Conv"),
         CASE(shuffled_gathered_odd, "Conv Conv Concat ChannelShuffle Conv Conv"),
         CASE(turned_rows, "Conv Transpose Conv"),
+        CASE(attention_scaled, "MatMul Attention MatMul"),
+        CASE(attention_of_scaled_q, "MatMul Attention MatMul"),
+        CASE(attention_of_scaled_k, "MatMul Attention MatMul"),
+        CASE(attention_biased, "MatMul Attention MatMul"),
+        CASE(attention_of_windows, "MatMul Squeeze Squeeze Squeeze Attention MatMul"),
+        CASE(attention_by_einsum, "MatMul Attention MatMul"),
+        CASE(attention_scaled_behind_bias, "MatMul Squeeze Transpose MatMul Add Mul Softmax Squeeze MatMul Transpose MatMul"),
+        CASE(attention_along_another_axis, "MatMul Squeeze Transpose MatMul Softmax Squeeze MatMul Transpose MatMul"),
+        CASE(attention_scores_read, "MatMul Squeeze Transpose MatMul Softmax Squeeze MatMul MatMul Transpose MatMul"),
+        CASE(attention_weights_read, "MatMul Squeeze Transpose MatMul Softmax Squeeze MatMul MatMul Transpose MatMul"),
+        CASE(attention_bias_of_rows, "MatMul Squeeze Transpose MatMul Add Softmax Squeeze MatMul Transpose MatMul"),
+        CASE(views, "MatMul BatchNormalization Concat Relu Concat"),
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)

@@ -1,7 +1,7 @@
 /* Copies between two arrays that hold the same elements in another order: what Transpose, Concat and their kin come down
  * to. A move says for each dimension how far apart its elements lie on either side. */
-#ifndef OOD_OPS_MOVE_INTERNAL_H
-#define OOD_OPS_MOVE_INTERNAL_H
+#ifndef OOD_PLAN_MOVE_H
+#define OOD_PLAN_MOVE_H
 
 #include "plan/builder.h"
 
@@ -25,6 +25,9 @@ void ood_move_simplify(struct ood_move *move);
 
 /* Is the simplified move one run of bytes? */
 bool ood_move_is_copy(const struct ood_move *move);
+
+/* to[c·to_stride + r] = from[r·from_stride + c] for every row and column. */
+void ood_move_turn(const float *from, float *to, size_t rows, size_t columns, size_t from_stride, size_t to_stride);
 
 void ood_move_run(const struct ood_move *move, const void *from, void *to);
 
