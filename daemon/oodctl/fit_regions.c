@@ -449,8 +449,8 @@ static bool self_test_one(struct fit *fit, struct looker *looker, struct ctl_pic
         *err = picture->error;               /* it could be read before */
         return false;
     }
-    ood_regions_find(looker->regions, picture->bytes.data, picture->bytes.size, limit, looker->found, &scene, NULL);
-    memcpy(input, ood_regions_input(looker->regions), bundle->selftest_floats * sizeof *input);
+    if (!ood_regions_load(looker->regions, picture->bytes.data, picture->bytes.size, input, &scene))
+        return true;
     ood_regions_find_input(looker->regions, input, limit, looker->found, &scene);
     if (scene.error.code != OOD_OK || scene.count == 0)
         return true;

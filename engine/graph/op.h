@@ -28,6 +28,7 @@ enum ood_op_traits {
     OOD_OP_SQRT = 1 << 12,                   /* of each element; this too: */
     OOD_OP_ERF = 1 << 13,
     OOD_OP_PADS = 1 << 14,                   /* input 0 is rows and columns (NCHW) with zeros around them, as its attribute `pads` says */
+    OOD_OP_PADS_COUNTED = 1 << 18,           /* the same where its attribute count_include_pad is 1; pads below kernel_shape */
     OOD_OP_TRANSPOSE = 1 << 16,              /* attribute perm */
     OOD_OP_CONCAT = 1 << 17,                 /* attribute axis */
     OOD_OP_BRANCHES = 1 << 9,                /* If: two graphs as attributes, one of which takes its place */

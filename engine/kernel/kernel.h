@@ -45,7 +45,8 @@ bool ood_broadcast_make(struct ood_broadcast *out, size_t rank, const size_t *di
 
 /* Names of the functions as `inspect` shows them: "own:product avx2". */
 struct ood_kernel_names {
-    const char *unary, *binary, *scale_shift, *product, *reduce, *normalise, *softmax, *attention, *transpose, *shuffle, *resample, *winograd, *training;
+    const char *unary, *binary, *scale_shift, *product, *reduce, *normalise, *softmax, *attention, *transpose, *shuffle, *resample, *winograd, *depthwise,
+        *stem, *training;
 };
 
 /* A place along a dimension and what it counts. */
@@ -53,6 +54,10 @@ struct ood_tap { size_t place; float weight; };
 
 struct ood_attention_shape;                  /* kernel/attention.h */
 struct ood_attention_call;
+struct ood_depthwise_shape;                  /* kernel/depthwise.h */
+struct ood_depthwise_call;
+struct ood_stem_shape;                       /* kernel/stem.h */
+struct ood_stem_call;
 struct ood_winograd_shape;                   /* kernel/winograd.h */
 struct ood_winograd_call;
 struct ood_winograd_gradient_call;
@@ -118,6 +123,17 @@ struct ood_kernels {
      * One tap: a copy, its weight is not looked at. */
     void (*resample)(float *y, const float *x, const struct ood_tap *taps, size_t tap_count, size_t outer, size_t from, size_t to,
                      size_t inner);
+
+    /* Depthwise convolution, kernel/depthwise.h: the shapes there are tiles for, of at least a vector of channels. */
+    bool (*depthwise_serves)(const struct ood_depthwise_shape *shape);
+    void (*depthwise)(const struct ood_depthwise_call *call);
+
+    /* A network's first convolution, kernel/stem.h. weights [out_channels][channels][window] are brought once into this instruction set's form,
+     * stem_weights_floats floats (0 where that overflows). */
+    bool (*stem_serves)(const struct ood_stem_shape *shape);
+    size_t (*stem_weights_floats)(const struct ood_stem_shape *shape);
+    void (*stem_weights)(float *out, const float *weights, const struct ood_stem_shape *shape);
+    void (*stem)(const struct ood_stem_call *call);
 
     /* 3x3 convolution, kernel/winograd.h. weights [out_channels][channels][3][3] are brought once into this instruction
      * set's form: `out` is winograd_weights_floats floats. Sizes are 0 where they overflow or a shape makes no sense. */

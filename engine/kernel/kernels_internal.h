@@ -30,6 +30,12 @@ void KERNEL(ood_interleave)(float *y, size_t y_stride, const float *a, const flo
 void KERNEL(ood_deinterleave)(float *a, float *b, size_t y_stride, const float *x, size_t x_stride, size_t rows, size_t n);
 void KERNEL(ood_resample)(float *y, const float *x, const struct ood_tap *taps, size_t tap_count, size_t outer, size_t from, size_t to,
                           size_t inner);
+bool KERNEL(ood_depthwise_serves)(const struct ood_depthwise_shape *shape);
+void KERNEL(ood_depthwise)(const struct ood_depthwise_call *call);
+bool KERNEL(ood_stem_serves)(const struct ood_stem_shape *shape);
+size_t KERNEL(ood_stem_weights_floats)(const struct ood_stem_shape *shape);
+void KERNEL(ood_stem_weights)(float *out, const float *weights, const struct ood_stem_shape *shape);
+void KERNEL(ood_stem)(const struct ood_stem_call *call);
 size_t KERNEL(ood_winograd_weights_floats)(size_t channels, size_t out_channels);
 void KERNEL(ood_winograd_weights)(float *out, const float *weights, size_t channels, size_t out_channels);
 size_t KERNEL(ood_winograd_scratch_floats)(const struct ood_winograd_shape *shape);

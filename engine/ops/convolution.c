@@ -1,8 +1,10 @@
-/* Conv (ONNX opset 1, 11): 2-D. Channels last; direct kernels of oneDNN, or our Winograd kernel where the model asks for it. */
+/* Conv (ONNX opset 1, 11): 2-D. Channels last; direct kernels of oneDNN, our depthwise and stem kernels, or our Winograd kernel where the
+ * model asks for it. */
 #include <string.h>
 
 #include "ops/gradient_internal.h"
 #include "ops/ops.h"
+#include "ops/own_convolution_internal.h"
 #include "ops/window.h"
 #include "ops/winograd_internal.h"
 
@@ -123,14 +125,20 @@ static bool conv_lower(struct ood_builder *builder, const struct ood_node *node,
     struct ood_posts posts;
     float *made;
     ood_posts_read(node, &posts);
-    if (!fill_spec(builder, node, &spec, err) || !ood_builder_input(builder, node->inputs[0], OOD_NHWC, &spec.source, err) ||
+    if (!fill_spec(builder, node, &spec, err))
+        return false;
+    const bool stem = ood_stem_serves(builder, &spec, &posts), depthwise = ood_depthwise_serves(builder, &spec, &posts);
+    if (!ood_builder_input(builder, node->inputs[0], stem ? OOD_PLAIN : OOD_NHWC, &spec.source, err) ||
         !place_destination(builder, node, &posts, spec.source, &sum, &spec.destination, err) ||
         !whole_bias(builder, node, spec.out_channels, &spec.bias, &made, err))
         return false;
     const bool winograd = ood_winograd_serves(builder, &spec);
-    bool done = winograd ? ood_winograd_lower(builder, &spec, &posts, sum, err) : lower_direct(builder, &spec, &posts, sum, err);
+    bool done = winograd    ? ood_winograd_lower(builder, &spec, &posts, sum, err)
+                : stem      ? ood_stem_lower(builder, &spec, &posts, err)
+                : depthwise ? ood_depthwise_lower(builder, &spec, &posts, err)
+                            : lower_direct(builder, &spec, &posts, sum, err);
     if (done)
-        ood_builder_spent(builder, node->inputs[1], winograd);       /* oneDNN may ask for other layouts in other plans */
+        ood_builder_spent(builder, node->inputs[1], winograd || depthwise || stem);      /* oneDNN may ask for other layouts in other plans */
     done = done && ood_posts_sums(builder, node, &posts, 1, spec.destination, OOD_NHWC, err);
     ood_free(made);
     return done;

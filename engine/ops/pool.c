@@ -171,6 +171,6 @@ const struct ood_op ood_op_max_pool = {
 };
 
 const struct ood_op ood_op_average_pool = {
-    .name = "AveragePool", .since = 1, .least_inputs = 1, .most_inputs = 1,
+    .name = "AveragePool", .since = 1, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_PADS_COUNTED,
     .check = pool_check, .shape = pool_shape, .lower = average_pool_lower, .backward = average_pool_backward,
 };

@@ -48,18 +48,24 @@ static void blend_value(int16_t upper, int16_t lower, const struct tap *tap, uns
 }
 
 #ifdef __SSE2__
-/* The same numbers, a pixel (of four bytes, the row's last one aside) and sixteen values at a time. */
-static size_t widen_most(const unsigned char *row, const struct tap *columns, size_t width, size_t cells, int16_t *out)
+/* The same numbers, two pixels (of four bytes, the row's last one aside) and sixteen values at a time. */
+static __m128i widen_one(const unsigned char *row, const struct tap *tap)
+{
+    int32_t low, high;
+    memcpy(&low, row + 3 * tap->low, sizeof low);
+    memcpy(&high, row + 3 * tap->high, sizeof high);
+    __m128i pairs = _mm_unpacklo_epi8(_mm_unpacklo_epi8(_mm_cvtsi32_si128(low), _mm_cvtsi32_si128(high)), _mm_setzero_si128());
+    return _mm_srai_epi32(_mm_madd_epi16(pairs, _mm_set1_epi32(tap->high_weight << 16 | tap->low_weight)), 4);
+}
+
+/* safe: how many pixels from the first on end before the last source pixel. */
+static size_t widen_most(const unsigned char *row, const struct tap *columns, size_t safe, int16_t *out)
 {
     size_t x = 0;
-    for (; x < width && columns[x].high + 1 < cells && columns[x].low + 1 < cells; x++, out += 3) {
-        const struct tap *tap = &columns[x];
-        int32_t low, high;
-        memcpy(&low, row + 3 * tap->low, sizeof low);
-        memcpy(&high, row + 3 * tap->high, sizeof high);
-        __m128i pairs = _mm_unpacklo_epi8(_mm_unpacklo_epi8(_mm_cvtsi32_si128(low), _mm_cvtsi32_si128(high)), _mm_setzero_si128());
-        __m128i sums = _mm_madd_epi16(pairs, _mm_set1_epi32(tap->high_weight << 16 | tap->low_weight));
-        _mm_storel_epi64((__m128i *)(void *)out, _mm_packs_epi32(_mm_srai_epi32(sums, 4), sums));
+    for (; x + 2 <= safe; x += 2, out += 6) {
+        __m128i both = _mm_packs_epi32(widen_one(row, &columns[x]), widen_one(row, &columns[x + 1]));
+        _mm_storel_epi64((__m128i *)(void *)out, both);
+        _mm_storel_epi64((__m128i *)(void *)(out + 3), _mm_srli_si128(both, 8));
     }
     return x;
 }
@@ -83,9 +89,9 @@ static size_t blend_most(const int16_t *upper, const int16_t *lower, const struc
     return i;
 }
 #else
-static size_t widen_most(const unsigned char *row, const struct tap *columns, size_t width, size_t cells, int16_t *out)
+static size_t widen_most(const unsigned char *row, const struct tap *columns, size_t safe, int16_t *out)
 {
-    (void)row, (void)columns, (void)width, (void)cells, (void)out;
+    (void)row, (void)columns, (void)safe, (void)out;
     return 0;
 }
 
@@ -96,10 +102,10 @@ static size_t blend_most(const int16_t *upper, const int16_t *lower, const struc
 }
 #endif
 
-/* `cells` pixels of a row to `width`. */
-static void widen_row(const unsigned char *row, const struct tap *columns, size_t width, size_t cells, int16_t *out)
+/* A row's pixels to `width`. */
+static void widen_row(const unsigned char *row, const struct tap *columns, size_t width, size_t safe, int16_t *out)
 {
-    for (size_t x = widen_most(row, columns, width, cells, out); x < width; x++)
+    for (size_t x = widen_most(row, columns, safe, out); x < width; x++)
         widen_pixel(row, &columns[x], out + 3 * x);
 }
 
@@ -124,6 +130,9 @@ bool ood_resample_opencv(const struct resample *job, struct ood_workspace *works
     size_t held[2] = { SIZE_MAX, SIZE_MAX };         /* which source row each holds */
     for (size_t x = 0; x < job->width; x++)
         columns[x] = tap_of(job->x + x, job->full_width, width, true);
+    size_t safe = 0;
+    while (safe < job->width && columns[safe].high + 1 < width && columns[safe].low + 1 < width)
+        safe++;
     for (size_t y = 0; y < job->height; y++) {
         struct tap tap = tap_of(job->y + y, job->full_height, height, false);
         if (held[0] != tap.low && held[1] == tap.low) {      /* the lower one of before is the upper one now */
@@ -136,7 +145,7 @@ bool ood_resample_opencv(const struct resample *job, struct ood_workspace *works
         const size_t wanted[2] = { tap.low, tap.high };
         for (size_t i = 0; i < 2; i++)
             if (held[i] != wanted[i]) {
-                widen_row(job->rgb + (y0 + wanted[i]) * job->source_stride + x0 * 3, columns, job->width, width, rows[i]);
+                widen_row(job->rgb + (y0 + wanted[i]) * job->source_stride + x0 * 3, columns, job->width, safe, rows[i]);
                 held[i] = wanted[i];
             }
         blend_rows(rows[0], rows[1], tap, values, job->out + y * job->out_stride);

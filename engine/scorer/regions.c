@@ -19,7 +19,6 @@ struct ood_regions {
     size_t columns[OOD_DETECTOR_TENSORS];
     struct ood_candidate *candidates;        /* [ood_decoder_candidates] */
     double *scratch;
-    float *input;                            /* of the last run: the network may write over its own */
     struct ood_placement placement;          /* of the last picture */
 };
 
@@ -84,8 +83,7 @@ struct ood_regions *ood_regions_new(struct ood_model *model, const struct ood_de
     regions->run = ood_run_new(model, err);
     regions->candidates = ood_new_array(struct ood_candidate, ood_decoder_candidates(decoder), err);
     regions->scratch = ood_new_array(double, ood_decoder_scratch(decoder), err);
-    regions->input = ood_new_array(float, ood_preprocess_floats(preprocess), err);
-    if (regions->run == NULL || regions->candidates == NULL || regions->scratch == NULL || regions->input == NULL)
+    if (regions->run == NULL || regions->candidates == NULL || regions->scratch == NULL)
         goto fail;
     for (size_t i = 0; i < regions->tensor_count; i++) {
         regions->columns[i] = ood_detector_found(ood_decoder_detector(decoder), names[i]);
@@ -109,7 +107,6 @@ void ood_regions_free(struct ood_regions *regions)
     ood_workspace_free(&regions->workspace);
     ood_free(regions->candidates);
     ood_free(regions->scratch);
-    ood_free(regions->input);
     for (size_t i = 0; i < OOD_DETECTOR_TENSORS; i++)
         ood_free(regions->found[i]);
     ood_model_free(regions->model);
@@ -117,7 +114,6 @@ void ood_regions_free(struct ood_regions *regions)
 }
 
 struct ood_workspace *scorer_regions_workspace(struct ood_regions *regions) { return &regions->workspace; }
-const float *ood_regions_input(const struct ood_regions *regions) { return regions->input; }
 
 /* ---- boxes there and back ---- */
 
@@ -175,9 +171,9 @@ static bool take_found(struct ood_regions *regions, size_t i, struct ood_error *
     return true;
 }
 
+/* The network, whose input is there: it may write over it. */
 static bool execute(struct ood_regions *regions, struct ood_error *err)
 {
-    memcpy(ood_run_input(regions->run, regions->batch, 0), regions->input, ood_preprocess_floats(&regions->preprocess) * sizeof(float));
     if (!ood_run_all(regions->run, regions->batch, err))
         return false;
     for (size_t i = 0; i < regions->tensor_count; i++) {
@@ -214,8 +210,9 @@ static void decode_outputs(struct ood_regions *regions, double limit, struct ood
     scene->count = kept;
 }
 
-/* The picture into regions->input; false: the scene says why. */
-static bool load(struct ood_regions *regions, const void *picture, size_t picture_size, struct ood_scene *scene)
+static float *own_input(struct ood_regions *regions) { return ood_run_input(regions->run, regions->batch, 0); }
+
+bool ood_regions_load(struct ood_regions *regions, const void *picture, size_t picture_size, float *input, struct ood_scene *scene)
 {
     struct ood_verdict warnings = { 0 };
     struct ood_error err = { 0 };
@@ -223,7 +220,7 @@ static bool load(struct ood_regions *regions, const void *picture, size_t pictur
     if (picture == NULL || picture_size == 0)
         ood_fail(&err, OOD_PICTURE_EMPTY, "no bytes, expected an encoded picture");
     else if (ood_picture_load_placed(picture, picture_size, regions->picture_pixels, &regions->preprocess, &regions->workspace,
-                                     regions->input, &warnings, &regions->placement, &err)) {
+                                     input, &warnings, &regions->placement, &err)) {
         for (size_t i = 0; i < warnings.warning_count; i++)
             warn(scene, warnings.warnings[i]);
         return true;
@@ -237,7 +234,7 @@ void ood_regions_find(struct ood_regions *regions, const void *picture, size_t p
 {
     double start = ood_clock();
     struct ood_error err = { 0 };
-    bool loaded = load(regions, picture, picture_size, scene);
+    bool loaded = ood_regions_load(regions, picture, picture_size, own_input(regions), scene);
     double decoded = ood_clock();
     if (loaded && !execute(regions, &err)) {
         scene->error = err;
@@ -256,7 +253,7 @@ void ood_regions_find(struct ood_regions *regions, const void *picture, size_t p
 void ood_regions_find_input(struct ood_regions *regions, const float *input, double limit, struct ood_region *out, struct ood_scene *scene)
 {
     *scene = (struct ood_scene){ 0 };
-    memmove(regions->input, input, ood_preprocess_floats(&regions->preprocess) * sizeof *input);
+    memcpy(own_input(regions), input, ood_preprocess_floats(&regions->preprocess) * sizeof *input);
     regions->placement = (struct ood_placement){ .width = regions->preprocess.width, .height = regions->preprocess.height,
                                                  .scale_x = 1, .scale_y = 1 };
     struct ood_error err = { 0 };

@@ -59,8 +59,8 @@ void ood_regions_find(struct ood_regions *regions, const void *picture, size_t p
 /* The same from an input already preprocessed [ood_preprocess_floats], as if the picture were of the input's size. */
 void ood_regions_find_input(struct ood_regions *regions, const float *input, double limit, struct ood_region *out, struct ood_scene *scene);
 
-/* The input of the last run. */
-const float *ood_regions_input(const struct ood_regions *regions);
+/* The picture as the network's input [ood_preprocess_floats]; false: scene->error says why. Nothing is run. */
+bool ood_regions_load(struct ood_regions *regions, const void *picture, size_t picture_size, float *input, struct ood_scene *scene);
 
 /* logits[K] and features[D] of a region of the last run (METHOD section 7). */
 void ood_regions_vectors(struct ood_regions *regions, const struct ood_region *region, float *logits, float *features);

@@ -83,6 +83,34 @@ static void pad_by_one(struct onnx_writer *w) { padded_conv(w, NULL, 1, 0, false
 static void pad_of_channels(struct onnx_writer *w) { padded_conv(w, NULL, 0, 1, false); }
 static void pad_read_twice(struct onnx_writer *w) { padded_conv(w, NULL, 0, 0, true); }
 
+/* A pool behind zeros: the average over them. */
+static void padded_pool(struct onnx_writer *w, const char *op, int64_t own, int64_t counted, int64_t ceil_mode, int64_t pad)
+{
+    onnx_model_begin(w, 11);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 3, 9, 8));
+    FLOATS(w, "w", 0, 1, 4, 3, 1, 1);
+    NODE(w, "Conv", "c", "x", "w");
+    onnx_initialiser(w, "p", ONNX_INT64, DIMS(8), (int64_t[]){ 0, 0, pad, 1, 0, 0, 1, 1 }, 64);
+    NUMBER(w, "v", 0);
+    NODE(w, "Pad", "padded", "c", "p", "v");
+    node(w, op, "y", "padded", NULL, NULL);
+    onnx_ints(w, "kernel_shape", (int64_t[]){ 3, 3 }, 2);
+    onnx_ints(w, "strides", (int64_t[]){ 2, 2 }, 2);
+    onnx_ints(w, "pads", (int64_t[]){ own, 0, 0, own }, 4);
+    if (counted >= 0)
+        onnx_int(w, "count_include_pad", counted);
+    if (ceil_mode > 0)
+        onnx_int(w, "ceil_mode", ceil_mode);
+    onnx_node_end(w);
+    finish(w, "y");
+}
+static void pad_before_average(struct onnx_writer *w) { padded_pool(w, "AveragePool", 0, -1, 0, 1); }
+static void pad_before_counting_average(struct onnx_writer *w) { padded_pool(w, "AveragePool", 1, 1, 0, 1); }
+static void pad_before_padded_average(struct onnx_writer *w) { padded_pool(w, "AveragePool", 1, 0, 0, 1); }
+static void pad_before_ceiling_average(struct onnx_writer *w) { padded_pool(w, "AveragePool", 0, 0, 1, 1); }
+static void pad_as_large_as_the_average(struct onnx_writer *w) { padded_pool(w, "AveragePool", 0, 1, 0, 3); }
+static void pad_before_maximum(struct onnx_writer *w) { padded_pool(w, "MaxPool", 0, -1, 0, 1); }
+
 /* x · W, then GELU in one of the orders that exporters have. */
 static void gelu(struct onnx_writer *w, int order, float root, bool read_elsewhere)
 {
@@ -567,6 +595,12 @@ static void fusions_keep_the_result(void **state)
         CASE(pad_by_one, "Pad Conv"),
         CASE(pad_of_channels, "Pad Conv"),
         CASE(pad_read_twice, "Pad Conv GlobalAveragePool ReduceMean Mul"),
+        CASE(pad_before_average, "Conv AveragePool"),
+        CASE(pad_before_counting_average, "Conv AveragePool"),
+        CASE(pad_before_padded_average, "Conv Pad AveragePool"),
+        CASE(pad_before_ceiling_average, "Conv Pad AveragePool"),
+        CASE(pad_as_large_as_the_average, "Conv Pad AveragePool"),
+        CASE(pad_before_maximum, "Conv Pad MaxPool"),
         CASE(gelu_torch, "MatMul Neg"),
         CASE(gelu_keras, "MatMul Neg"),
         CASE(gelu_halved, "MatMul Neg"),

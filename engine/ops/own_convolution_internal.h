@@ -1,0 +1,19 @@
+/* Convolutions by kernels of ours other than Winograd's, in inference. Each `serves` is a fixed rule of the shape of one picture: plans of all
+ * sizes give the same bits. The posts are those before a sum; with a sum none serves. */
+#ifndef OOD_OPS_OWN_CONVOLUTION_INTERNAL_H
+#define OOD_OPS_OWN_CONVOLUTION_INTERNAL_H
+
+#include "ops/posts_internal.h"
+#include "plan/dnnl.h"
+
+/* kernel/depthwise.h: each channel by itself. */
+bool ood_depthwise_serves(const struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts);
+bool ood_depthwise_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts,
+                         struct ood_error *err) OOD_MUST_CHECK;
+
+/* kernel/stem.h: the first, of an input's planes. spec->source: plain. */
+bool ood_stem_serves(const struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts);
+bool ood_stem_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts,
+                    struct ood_error *err) OOD_MUST_CHECK;
+
+#endif

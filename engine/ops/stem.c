@@ -1,0 +1,110 @@
+/* A network's first convolution by our kernel, which reads the input as it lies: which it serves, its weights, its step. */
+#include <string.h>
+
+#include "kernel/stem.h"
+#include "ops/own_convolution_internal.h"
+
+/* Out channels in one or two calls: the widest vectors, and behind them what fits half of one better. */
+struct part { const struct ood_kernels *kernels; size_t first, weights; struct ood_stem_shape shape; };
+struct parts { size_t count; struct part part[2]; };
+
+static bool add_part(struct parts *parts, const struct ood_kernels *kernels, const struct ood_stem_shape *whole, size_t first, size_t channels)
+{
+    struct part *part = &parts->part[parts->count];
+    *part = (struct part){ kernels, first, 0, *whole };
+    part->shape.out_channels = channels;
+    if (parts->count > 0)
+        part->weights = part[-1].weights + part[-1].kernels->stem_weights_floats(&part[-1].shape);
+    parts->count++;
+    return kernels->stem_weights_floats(&part->shape) > 0;
+}
+
+static bool parts_of(const struct ood_builder *builder, const struct ood_convolution_spec *spec, struct parts *out)
+{
+    const struct ood_window *w = &spec->window;
+    const struct ood_kernels *kernels = ood_builder_kernels(builder), *half = NULL;
+    const struct ood_stem_shape whole = {
+        .batch = spec->batch, .channels = spec->channels, .height = spec->height, .width = spec->width, .out_height = spec->out_height,
+        .out_width = spec->out_width, .out_channels = spec->out_channels, .target_pixel = spec->out_channels,
+        .window = { w->kernel[0], w->kernel[1] }, .stride = w->stride[0], .pad_top = w->pad_begin[0], .pad_left = w->pad_begin[1]
+    };
+    *out = (struct parts){ 0 };
+    if (spec->groups != 1 || w->stride[0] != w->stride[1] || w->dilation[0] != 1 || w->dilation[1] != 1 || !kernels->stem_serves(&whole))
+        return false;
+    const size_t rest = spec->out_channels % 16;
+    if (strcmp(kernels->isa, "avx512") == 0 && rest != 0 && rest <= 8)
+        half = ood_kernels_named("avx2");
+    if (half == NULL)
+        return add_part(out, kernels, &whole, 0, spec->out_channels);
+    return (spec->out_channels == rest || add_part(out, kernels, &whole, 0, spec->out_channels - rest)) &&
+           add_part(out, half, &whole, spec->out_channels - rest, rest);
+}
+
+bool ood_stem_serves(const struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts)
+{
+    struct parts parts;
+    return posts->sum_count == 0 && ood_builder_layout(builder, spec->node->inputs[0]) == OOD_PLAIN && parts_of(builder, spec, &parts);
+}
+
+struct weights { const struct parts *parts; const struct ood_convolution_spec *spec; };
+
+static bool fill_weights(void *memory, const void *context, struct ood_error *err)
+{
+    const struct weights *w = context;
+    const struct ood_convolution_spec *spec = w->spec;
+    const size_t taps = spec->channels * spec->window.kernel[0] * spec->window.kernel[1];
+    (void)err;
+    for (size_t i = 0; i < w->parts->count; i++) {
+        const struct part *part = &w->parts->part[i];
+        part->kernels->stem_weights((float *)memory + part->weights, ood_f32(spec->weights) + part->first * taps, &part->shape);
+    }
+    return true;
+}
+
+static bool fill_bias(void *memory, const void *context, struct ood_error *err)
+{
+    const struct ood_convolution_spec *spec = context;
+    (void)err;
+    memcpy(memory, spec->bias, spec->out_channels * sizeof *spec->bias);
+    return true;
+}
+
+struct stem { struct parts parts; bool bias; struct ood_steps steps; };
+
+static void run_stem(const void *state, void *const *memory)
+{
+    const struct stem *s = state;
+    for (size_t i = 0; i < s->parts.count; i++) {
+        const struct part *part = &s->parts.part[i];
+        const struct ood_stem_call call = {
+            .shape = &part->shape, .source = memory[0], .weights = (const float *)memory[1] + part->weights,
+            .bias = s->bias ? (const float *)memory[3] + part->first : NULL, .steps = s->steps.steps, .step_count = s->steps.count,
+            .destination = (float *)memory[2] + part->first
+        };
+        part->kernels->stem(&call);
+    }
+}
+
+bool ood_stem_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts, struct ood_error *err)
+{
+    struct stem state = { .bias = spec->bias != NULL, .steps = posts->before };
+    const struct weights context = { &state.parts, spec };
+    struct ood_operand operands[4] = { spec->source, { .buffer = OOD_NONE }, spec->destination, { .buffer = OOD_NONE } };
+    if (!parts_of(builder, spec, &state.parts))
+        return ood_node_fail(spec->node, err, OOD_UNSUPPORTED, "a shape that the stem kernel does not serve");
+    const struct part *last = &state.parts.part[state.parts.count - 1];
+    const size_t floats = last->weights + last->kernels->stem_weights_floats(&last->shape);
+    operands[1].weights = ood_builder_weights(builder, spec->node, "stem", floats * sizeof(float), fill_weights, &context, err);
+    if (operands[1].weights == NULL)
+        return false;
+    if (state.bias)
+        operands[3].weights = ood_builder_weights(builder, spec->node, "bias", spec->out_channels * sizeof(float), fill_bias, spec, err);
+    if (state.bias && operands[3].weights == NULL)
+        return false;
+    const double taps = (double)(spec->channels * spec->window.kernel[0] * spec->window.kernel[1]);
+    return ood_builder_step(builder, &(struct ood_step_spec){ .node = spec->node, .kernel = ood_builder_kernels(builder)->name.stem, .run = run_stem,
+                                                              .state = &state, .state_size = sizeof state, .operands = operands,
+                                                              .operand_count = state.bias ? 4 : 3,
+                                                              .flops = 2 * taps * (double)spec->batch * (double)spec->out_channels *
+                                                                       (double)spec->out_height * (double)spec->out_width }, err);
+}
