@@ -186,6 +186,7 @@ static void test_resize_pools(void **state)
     ood_onnx_output(builder, "all", &output);
     struct ood_bytes file;
     check_ok(ood_onnx_builder_finish(builder, &file, &err));
+    ood_onnx_builder_free(builder);
     const struct ood_graph_options full = { .operators = ood_op_table };
     const struct ood_shape asked = ood_shape_of(4, (int64_t)0, (int64_t)0, (int64_t)6, (int64_t)6);
     check_ok(ood_onnx_resize_input(&file, &full, &asked, &out, &err));
