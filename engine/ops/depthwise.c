@@ -1,6 +1,4 @@
 /* Depthwise convolutions by our kernel: which it serves, its weights, its step. */
-#include <string.h>
-
 #include "kernel/depthwise.h"
 #include "ops/own_convolution_internal.h"
 
@@ -18,7 +16,7 @@ static void add_part(struct parts *parts, const struct ood_kernels *kernels, con
 static bool parts_of(const struct ood_builder *builder, const struct ood_convolution_spec *spec, struct parts *out)
 {
     const struct ood_window *w = &spec->window;
-    const struct ood_kernels *kernels = ood_builder_kernels(builder), *half = NULL;
+    const struct ood_kernels *kernels = ood_builder_kernels(builder), *half = ood_half_kernels(kernels, spec->channels);
     const struct ood_depthwise_shape whole = {
         .batch = spec->batch, .height = spec->height, .width = spec->width, .out_height = spec->out_height, .out_width = spec->out_width,
         .channels = spec->channels, .pixel = spec->channels, .side = w->kernel[0], .stride = w->stride[0], .pad_top = w->pad_begin[0],
@@ -29,8 +27,6 @@ static bool parts_of(const struct ood_builder *builder, const struct ood_convolu
         w->dilation[0] != 1 || w->dilation[1] != 1)
         return false;
     const size_t rest = spec->channels % 16;
-    if (strcmp(kernels->isa, "avx512") == 0 && rest != 0 && rest <= 8)
-        half = ood_kernels_named("avx2");
     if (half == NULL) {
         add_part(out, kernels, &whole, 0, spec->channels);
     } else if (spec->channels < 16) {
@@ -65,14 +61,6 @@ static bool fill_weights(void *memory, const void *context, struct ood_error *er
     return true;
 }
 
-static bool fill_bias(void *memory, const void *context, struct ood_error *err)
-{
-    const struct ood_convolution_spec *spec = context;
-    (void)err;
-    memcpy(memory, spec->bias, spec->channels * sizeof *spec->bias);
-    return true;
-}
-
 struct depthwise { struct parts parts; bool bias; struct ood_steps steps; };
 
 static void run_depthwise(const void *state, void *const *memory)
@@ -99,9 +87,7 @@ bool ood_depthwise_lower(struct ood_builder *builder, const struct ood_convoluti
     operands[1].weights = ood_builder_weights(builder, spec->node, "depthwise", taps * spec->channels * sizeof(float), fill_weights, spec, err);
     if (operands[1].weights == NULL)
         return false;
-    if (state.bias)
-        operands[3].weights = ood_builder_weights(builder, spec->node, "bias", spec->channels * sizeof(float), fill_bias, spec, err);
-    if (state.bias && operands[3].weights == NULL)
+    if (state.bias && !ood_own_bias(builder, spec, &operands[3], err))
         return false;
     const double outputs = (double)spec->batch * (double)spec->channels * (double)spec->out_height * (double)spec->out_width;
     return ood_builder_step(builder, &(struct ood_step_spec){ .node = spec->node, .kernel = ood_builder_kernels(builder)->name.depthwise,

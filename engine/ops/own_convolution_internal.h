@@ -6,6 +6,11 @@
 #include "ops/posts_internal.h"
 #include "plan/dnnl.h"
 
+/* The bias, which spec has, among the model's weights. */
+bool ood_own_bias(struct ood_builder *builder, const struct ood_convolution_spec *spec, struct ood_operand *out, struct ood_error *err) OOD_MUST_CHECK;
+/* Kernels of vectors half as wide, where the last channels % 16 of them fit those better; else NULL. */
+const struct ood_kernels *ood_half_kernels(const struct ood_kernels *kernels, size_t channels);
+
 /* kernel/depthwise.h: each channel by itself. */
 bool ood_depthwise_serves(const struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts);
 bool ood_depthwise_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts,

@@ -1,6 +1,4 @@
 /* A network's first convolution by our kernel, which reads the input as it lies: which it serves, its weights, its step. */
-#include <string.h>
-
 #include "kernel/stem.h"
 #include "ops/own_convolution_internal.h"
 
@@ -22,7 +20,7 @@ static bool add_part(struct parts *parts, const struct ood_kernels *kernels, con
 static bool parts_of(const struct ood_builder *builder, const struct ood_convolution_spec *spec, struct parts *out)
 {
     const struct ood_window *w = &spec->window;
-    const struct ood_kernels *kernels = ood_builder_kernels(builder), *half = NULL;
+    const struct ood_kernels *kernels = ood_builder_kernels(builder), *half = ood_half_kernels(kernels, spec->out_channels);
     const struct ood_stem_shape whole = {
         .batch = spec->batch, .channels = spec->channels, .height = spec->height, .width = spec->width, .out_height = spec->out_height,
         .out_width = spec->out_width, .out_channels = spec->out_channels, .target_pixel = spec->out_channels,
@@ -32,8 +30,6 @@ static bool parts_of(const struct ood_builder *builder, const struct ood_convolu
     if (spec->groups != 1 || w->stride[0] != w->stride[1] || w->dilation[0] != 1 || w->dilation[1] != 1 || !kernels->stem_serves(&whole))
         return false;
     const size_t rest = spec->out_channels % 16;
-    if (strcmp(kernels->isa, "avx512") == 0 && rest != 0 && rest <= 8)
-        half = ood_kernels_named("avx2");
     if (half == NULL)
         return add_part(out, kernels, &whole, 0, spec->out_channels);
     return (spec->out_channels == rest || add_part(out, kernels, &whole, 0, spec->out_channels - rest)) &&
@@ -58,14 +54,6 @@ static bool fill_weights(void *memory, const void *context, struct ood_error *er
         const struct part *part = &w->parts->part[i];
         part->kernels->stem_weights((float *)memory + part->weights, ood_f32(spec->weights) + part->first * taps, &part->shape);
     }
-    return true;
-}
-
-static bool fill_bias(void *memory, const void *context, struct ood_error *err)
-{
-    const struct ood_convolution_spec *spec = context;
-    (void)err;
-    memcpy(memory, spec->bias, spec->out_channels * sizeof *spec->bias);
     return true;
 }
 
@@ -97,9 +85,7 @@ bool ood_stem_lower(struct ood_builder *builder, const struct ood_convolution_sp
     operands[1].weights = ood_builder_weights(builder, spec->node, "stem", floats * sizeof(float), fill_weights, &context, err);
     if (operands[1].weights == NULL)
         return false;
-    if (state.bias)
-        operands[3].weights = ood_builder_weights(builder, spec->node, "bias", spec->out_channels * sizeof(float), fill_bias, spec, err);
-    if (state.bias && operands[3].weights == NULL)
+    if (state.bias && !ood_own_bias(builder, spec, &operands[3], err))
         return false;
     const double taps = (double)(spec->channels * spec->window.kernel[0] * spec->window.kernel[1]);
     return ood_builder_step(builder, &(struct ood_step_spec){ .node = spec->node, .kernel = ood_builder_kernels(builder)->name.stem, .run = run_stem,

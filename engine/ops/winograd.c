@@ -1,4 +1,5 @@
 /* Convolutions by our Winograd kernel: which it serves, its weights, its step. */
+#include "ops/own_convolution_internal.h"
 #include "ops/winograd_internal.h"
 
 #include <stdio.h>
@@ -42,14 +43,6 @@ static bool fill_weights(void *memory, const void *context, struct ood_error *er
     return true;
 }
 
-static bool fill_bias(void *memory, const void *context, struct ood_error *err)
-{
-    const struct ood_convolution_spec *spec = context;
-    (void)err;
-    memcpy(memory, spec->bias, spec->out_channels * sizeof *spec->bias);
-    return true;
-}
-
 static bool prepare(struct ood_builder *builder, const struct ood_convolution_spec *spec, struct ood_operand *weights,
                     struct ood_operand *bias, struct ood_error *err)
 {
@@ -60,11 +53,7 @@ static bool prepare(struct ood_builder *builder, const struct ood_convolution_sp
         return ood_node_fail(spec->node, err, OOD_LIMIT, "the weights are too large");
     *weights = (struct ood_operand){ OOD_NONE, ood_builder_weights(builder, spec->node, kernels->name.winograd,
                                                                    floats * sizeof(float), fill_weights, &context, err) };
-    if (weights->weights == NULL || spec->bias == NULL)
-        return weights->weights != NULL;
-    *bias = (struct ood_operand){ OOD_NONE, ood_builder_weights(builder, spec->node, "bias", spec->out_channels * sizeof(float),
-                                                                fill_bias, spec, err) };
-    return bias->weights != NULL;
+    return weights->weights != NULL && (spec->bias == NULL || ood_own_bias(builder, spec, bias, err));
 }
 
 /* ---- the step ---- */

@@ -12,14 +12,20 @@ LABELS = ["cat", "dog", "ship"]
 SIDE, STRIDE, WIDE = 64, 8, 12
 
 
+def filters():
+    """WIDE x 3 x STRIDE x STRIDE random weights; each filter sees differences, not brightness."""
+    plane = STRIDE * STRIDE
+    made = [random.gauss(0, 0.3) for _ in range(WIDE * 3 * plane)]
+    for at in range(0, len(made), plane):
+        mean = sum(made[at:at + plane]) / plane
+        made[at:at + plane] = [v - mean for v in made[at:at + plane]]
+    return made
+
+
 def network():
     random.seed(15)
     cells = SIDE // STRIDE
-    plane = STRIDE * STRIDE
-    first = [random.gauss(0, 0.3) for _ in range(WIDE * 3 * plane)]
-    for at in range(0, len(first), plane):           # each filter sees differences, not brightness
-        mean = sum(first[at:at + plane]) / plane
-        first[at:at + plane] = [v - mean for v in first[at:at + plane]]
+    first = filters()
     out = 5 + len(LABELS)
     second = [random.gauss(0, 1.0) for _ in range(out * WIDE)]
     second[4 * WIDE:5 * WIDE] = [abs(v) * 0.8 for v in second[4 * WIDE:5 * WIDE]]           # objectness: the more there is to see
@@ -47,8 +53,8 @@ DECLARATION = {
 }
 
 
-def make(folder):
-    for name, data in (("detector.onnx", network()), ("detector.json", json.dumps(DECLARATION).encode()),
+def make(folder, onnx, declaration):
+    for name, data in (("detector.onnx", onnx), ("detector.json", json.dumps(declaration).encode()),
                        ("labels.txt", "".join(label + "\n" for label in LABELS).encode()),
                        ("black.png", png_bytes(40, 30, [bytes(120)] * 30))):
         with open(os.path.join(folder, name), "wb") as file:
@@ -56,4 +62,4 @@ def make(folder):
 
 
 if __name__ == "__main__":
-    make(sys.argv[1])
+    make(sys.argv[1], network(), DECLARATION)

@@ -4,22 +4,18 @@ RoiAlign, suppression by class and NonZero inside the graph, as torchvision's ex
 picture of one colour holds none.
 
     toy_two_stage.py FOLDER: detector.onnx, detector.json, labels.txt, black.png"""
-import json, os, random, struct, sys
+import random, sys
 
 sys.dont_write_bytecode = True
-from wire import field, integer, integers, ints, node, png_bytes, real, tensor, value_info
+from toy_detector import LABELS, SIDE, STRIDE, WIDE, filters, make
+from wire import field, integer, integers, ints, node, real, tensor, value_info
 
-LABELS = ["cat", "dog", "ship"]
-SIDE, STRIDE, WIDE, BINS = 64, 8, 12, 2
+BINS = 2
 CELLS = SIDE // STRIDE
 
 
 def weights():
-    plane = STRIDE * STRIDE
-    first = [random.gauss(0, 0.3) for _ in range(WIDE * 3 * plane)]
-    for at in range(0, len(first), plane):           # each filter sees differences, not brightness
-        mean = sum(first[at:at + plane]) / plane
-        first[at:at + plane] = [v - mean for v in first[at:at + plane]]
+    first = filters()
     objectness = [abs(random.gauss(0, 0.8)) for _ in range(WIDE)]           # the more there is to see
     deltas = [random.gauss(0, 2) for _ in range(4 * WIDE)]
     head = [random.gauss(0, 1.5) for _ in range((len(LABELS) + 1) * WIDE * BINS * BINS)]
@@ -94,13 +90,5 @@ DECLARATION = {
 }
 
 
-def make(folder):
-    for name, data in (("detector.onnx", network()), ("detector.json", json.dumps(DECLARATION).encode()),
-                       ("labels.txt", "".join(label + "\n" for label in LABELS).encode()),
-                       ("black.png", png_bytes(40, 30, [bytes(120)] * 30))):
-        with open(os.path.join(folder, name), "wb") as file:
-            file.write(data)
-
-
 if __name__ == "__main__":
-    make(sys.argv[1])
+    make(sys.argv[1], network(), DECLARATION)
