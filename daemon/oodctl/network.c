@@ -70,15 +70,16 @@ static struct ood_model *attempt(struct ctl_network *network, struct ood_model_o
     if (!ctl_network_bytes(network, err))
         return NULL;
     options->spend = network->spent = network->bundle == NULL && ood_is_file(network->model_path);
-    return ood_model_new(network->onnx, options, err);
+    struct ood_model *model = ood_model_new(network->onnx, options, err);
+    if (network->spent)
+        ood_bytes_free(&network->bytes);
+    return model;
 }
 
 bool ctl_network_bytes(struct ctl_network *network, struct ood_error *err)
 {
     if (!network->spent)
         return true;
-    ood_bytes_free(&network->bytes);
-    network->bytes = (struct ood_bytes){ 0 };
     if (!ood_file_read(network->model_path, OOD_MODEL_BYTES_MOST, &network->bytes, err))
         return false;
     network->spent = false;
@@ -130,20 +131,18 @@ size_t ctl_network_pictures(const struct ood_model *model, size_t batch)
 
 /* ---- what it is run on ---- */
 
-/* The picture as the bundle's preprocessing has it, in each place of the batch. */
-static bool load_picture(const struct ctl_network *network, const char *picture, size_t batch, const struct ctl_input *input, struct ood_error *err)
+/* The picture as the bundle's preprocessing has it. */
+static bool load_picture(const struct ctl_network *network, const char *picture, const struct ctl_input *input, struct ood_error *err)
 {
     struct ood_bytes bytes;
     struct ood_workspace workspace = { 0 };
-    const size_t each = input->floats / batch;
     if (network->bundle == NULL)
         return ood_fail(err, OOD_INVALID, "--picture: %s is a bare network; how a picture becomes its input, only a bundle says", network->model_path);
     if (!ood_file_read(picture, (size_t)1 << 28, &bytes, err))
         return false;
-    bool done = (each == ood_preprocess_floats(&network->bundle->input) || ood_fail(err, OOD_INVALID, "the network's input is not a picture's")) &&
+    bool done = (input->floats == ood_preprocess_floats(&network->bundle->input) ||
+                 ood_fail(err, OOD_INVALID, "the network's input is not a picture's")) &&
                 ood_picture_load(bytes.data, bytes.size, 0, &network->bundle->input, &workspace, input->values, NULL, err);
-    for (size_t p = 1; done && p < batch; p++)
-        memcpy(input->values + p * each, input->values, each * sizeof *input->values);
     ood_workspace_free(&workspace);
     ood_bytes_free(&bytes);
     return done || ood_error_prefix(err, "%s", picture);
@@ -158,15 +157,13 @@ bool ctl_network_input(const struct ctl_network *network, const char *picture, c
         *out = (struct ctl_input){ 0 };
         return true;
     }
+    input.floats /= batch;
     input.values = ood_new_array(float, input.floats, err);
-    const size_t each = input.floats / batch;
-    for (size_t p = 0; input.values != NULL && picture == NULL && p < batch; p++) {
-        struct ood_random random;
-        ood_random_seed(&random, p + 1);
-        for (size_t i = 0; i < each; i++)
-            input.values[p * each + i] = (float)ood_random_normal(&random);
-    }
-    if (input.values == NULL || (picture != NULL && !load_picture(network, picture, batch, &input, err))) {
+    struct ood_random random;
+    ood_random_seed(&random, 1);
+    for (size_t i = 0; input.values != NULL && picture == NULL && i < input.floats; i++)
+        input.values[i] = (float)ood_random_normal(&random);
+    if (input.values == NULL || (picture != NULL && !load_picture(network, picture, &input, err))) {
         ood_free(input.values);
         return false;
     }
@@ -182,6 +179,7 @@ bool ctl_input_run(const struct ctl_input *input, struct ood_run *run, size_t ba
 
 void ctl_input_place(const struct ctl_input *input, struct ood_run *run, size_t batch)
 {
-    if (input->values != NULL)
-        memcpy(ood_run_input(run, batch, 0), input->values, input->floats * sizeof *input->values);
+    float *to = input->values != NULL ? ood_run_input(run, batch, 0) : NULL;
+    for (size_t p = 0; to != NULL && p < batch; p++)
+        memcpy(to + p * input->floats, input->values, input->floats * sizeof *input->values);
 }

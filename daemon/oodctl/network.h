@@ -36,10 +36,10 @@ struct ood_model *ctl_network_compile(struct ctl_network *network, size_t batch,
 /* Pictures in a run at `batch`. Detectors of stages may take a picture as it is, CxHxW: its first dimension is then no batch. */
 size_t ctl_network_pictures(const struct ood_model *model, size_t batch);
 
-/* What a network is run on: pictures of the first input; inputs after the first stay zero. */
+/* What a network is run on: a picture of the first input, in each place of the batch; inputs after the first stay zero. */
 struct ctl_input { float *values; size_t floats; };          /* values NULL: the first input is not float32. ood_free(values) */
 
-/* `picture` in each of `batch` places, as the bundle prepares it; NULL: normal random numbers, picture p the same in every batch. */
+/* `picture` as the bundle prepares it; NULL: normal random numbers, always the same. */
 bool ctl_network_input(const struct ctl_network *network, const char *picture, const struct ood_model *model, size_t batch, struct ctl_input *out,
                        struct ood_error *err) OOD_MUST_CHECK;
 /* Copied each time, as the service does: an input's memory is used again within a run. */

@@ -1,6 +1,7 @@
 /* Checked allocation and pools. */
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,6 +136,13 @@ void ood_forget(void *memory, size_t size)
     const struct pages pages = pages_in(memory, size);
     if (pages.bytes > 0)
         (void)give_back(memory, pages);
+}
+
+void ood_memory_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 /* ---- pools ---- */

@@ -29,6 +29,9 @@ void ood_free(void *pointer);
  * again. The block is still to be freed. */
 void ood_forget(void *memory, size_t size);
 
+/* Pages that free left between what stays go back to the system; for when much was freed and what stays will stay long. */
+void ood_memory_trim(void);
+
 /* a * b and a + b into *out; false on overflow (no error is set: the caller knows the sentence). */
 static inline bool ood_mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 static inline bool ood_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }

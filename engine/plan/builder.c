@@ -386,6 +386,7 @@ void ood_builder_spent(struct ood_builder *builder, uint32_t value, bool shared)
     struct ood_tensor *tensor = builder->model->graph->values[value].constant;
     if ((!shared && !builder->model->last_plan) || !ood_builder_sole(builder, value))
         return;
+    ood_forget(tensor->data, tensor->count * sizeof(float));         /* what is made next seldom fits into the gap */
     ood_free(tensor->data);
     tensor->data = NULL;
     tensor->owned = false;

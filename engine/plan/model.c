@@ -478,6 +478,7 @@ struct ood_model *ood_model_new(const struct ood_bytes *onnx, const struct ood_m
         return NULL;
     }
     drop_unused_constants(model);
+    ood_memory_trim();                   /* tensors were freed between the weights they were packed into */
     return model;
 }
 
