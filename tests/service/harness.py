@@ -14,8 +14,8 @@ import threading
 import time
 import unittest
 
-BUILD = os.environ.get("OOD_BUILD", os.path.join(os.path.dirname(__file__), "../../build"))
-SOURCE = os.environ.get("OOD_SOURCE", os.path.join(os.path.dirname(__file__), "../.."))
+BUILD = os.path.abspath(os.environ.get("OOD_BUILD", os.path.join(os.path.dirname(__file__), "../../build")))
+SOURCE = os.path.abspath(os.environ.get("OOD_SOURCE", os.path.join(os.path.dirname(__file__), "../..")))
 FAKE = os.path.join(BUILD, "tests/service/oodd_fake")
 ROOT = tempfile.TemporaryDirectory(prefix="oodd-")  # of all that is made here; gone at the end
 tempfile.tempdir = ROOT.name
