@@ -123,6 +123,8 @@ struct fit {
     struct ood_annotations annotations;
     size_t *name_classes;                    /* [annotations.name_count]: the detector's class, SIZE_MAX none */
     bool trains;                             /* train --detector: one picture of each pair is for the head, half of the others each to fit and calibrate */
+    bool learns_detections, learns_boxes;    /* with `trains`: what a known region is: a detection that matches an object, an annotated box */
+    size_t box_count, boxes_missed;          /* such boxes; those that no region of the detector overlaps, which are left out */
     double ap50, best_f1;                    /* of the pictures with annotations */
     size_t picture_count, matched;           /* of --images: pictures read, detections that match an annotation */
     bool *is_background;                     /* [images.count]: overlaps no object by IoU 0.5, whatever its class */
@@ -181,8 +183,9 @@ bool fit_detector_is_bundle(const char *word);
 bool fit_detector_model(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
 /* The score limit, then every detection above it: images, calibration and outliers are filled, and split. */
 bool fit_regions(struct fit *fit, struct ood_error *err) OOD_MUST_CHECK;
-/* With `trains`: the score limit, then of the pictures for the head every detection of a quarter of it, into images; of those of the sources every
- * one above it, into *foreign. */
+/* With `trains`: the score limit, then of the pictures for the head every detection of a quarter of it, into images, and with learns_boxes every
+ * annotated box of the detector's classes; without learns_detections, of detections only those that match nothing. Of the pictures of the sources
+ * every detection above the limit, into *foreign. */
 bool fit_training_regions(struct fit *fit, const struct ctl_texts *sources, struct fit_set *foreign, struct ood_error *err) OOD_MUST_CHECK;
 /* What became of the regions is forgotten; the counts of what could not be read stay. */
 void fit_drop_regions(struct fit *fit);

@@ -16,8 +16,8 @@
 /* What a picture is for. TRAIN: fit->trains. */
 enum part { FIT, CALIBRATE, TRAIN };
 
-/* What a thread made of one picture. */
-struct sighting { struct ood_scene scene; struct ood_region *regions; float *logits, *features; };
+/* What a thread made of one picture: the scene's detections, then annotated boxes, whose class is the annotation's. */
+struct sighting { struct ood_scene scene; struct ood_region *regions; float *logits, *features; size_t boxes, boxes_missed; };
 
 struct pass {
     struct fit *fit;
@@ -78,16 +78,40 @@ static bool fill(void *context, struct ctl_job *job, struct ood_error *err)
     return ctl_source_fill(pass->source, NULL, job->pictures, BATCH, &job->count, NULL, err);
 }
 
-static bool look(const struct pass *pass, struct looker *looker, const struct ood_item *item, struct sighting *out, struct ood_error *err)
+/* The annotated boxes of the picture just run, behind the `count` regions found. truth: NULL, none. */
+static void add_boxes(const struct fit *fit, struct looker *looker, const struct ood_annotated *truth, size_t count, struct sighting *out)
 {
-    size_t classes = pass->fit->classes, dimension = pass->fit->dimension;
+    struct ood_error missed = { 0 };
+    for (size_t t = 0; truth != NULL && t < truth->count; t++) {
+        struct ood_region *region = &out->regions[count + out->boxes];
+        size_t class_index = fit->name_classes[truth->truths[t].name];
+        if (truth->truths[t].ignored || class_index == SIZE_MAX)
+            continue;
+        memcpy(region->box, truth->truths[t].box, sizeof region->box);
+        if (!ood_regions_match(looker->regions, region, &missed)) {
+            out->boxes_missed++;
+            continue;
+        }
+        region->class_index = class_index;
+        out->boxes++;
+    }
+}
+
+static bool look(const struct pass *pass, struct looker *looker, const char *id, const struct ood_item *item, struct sighting *out, struct ood_error *err)
+{
+    const struct fit *fit = pass->fit;
+    size_t classes = fit->classes, dimension = fit->dimension;
     ood_regions_find(looker->regions, item->picture, item->picture_size, pass->limit, looker->found, &out->scene, NULL);
     size_t count = out->scene.error.code == OOD_OK ? out->scene.count : 0;
-    out->regions = ood_new_array(struct ood_region, count, err);
+    bool boxes = out->scene.error.code == OOD_OK && pass->training && fit->learns_boxes;
+    const struct ood_annotated *truth = boxes ? ood_annotations_find(&fit->annotations, id) : NULL;
+    out->regions = ood_new_array(struct ood_region, count + (truth != NULL ? truth->count : 0), err);
     if (out->regions == NULL)
         return false;
     if (count > 0)
         memcpy(out->regions, looker->found, count * sizeof *out->regions);
+    add_boxes(fit, looker, truth, count, out);
+    count += out->boxes;
     if (!pass->vectors)
         return true;
     out->logits = ood_alloc(count, classes * sizeof *out->logits, err);
@@ -104,7 +128,7 @@ static bool work(void *context, void *state, struct ctl_job *job)
     for (size_t i = 0; i < job->count; i++) {
         struct sighting *sighting = ood_new(struct sighting, &job->err);
         job->results[i] = sighting;
-        if (sighting == NULL || !look(context, state, &job->items[i], sighting, &job->err))
+        if (sighting == NULL || !look(context, state, job->pictures[i].id, &job->items[i], sighting, &job->err))
             return false;
         job->verdicts[i] = (struct ood_verdict){ .error = sighting->scene.error };
     }
@@ -263,7 +287,12 @@ static bool take_vectors(struct pass *pass, struct ctl_picture *picture, const s
     bool *background = ood_new_array(bool, sighting->scene.count, err);
     bool done = classes != NULL && background != NULL && (!images || prototype_classes(fit, picture, sighting, classes, background, err));
     for (size_t i = 0; done && i < sighting->scene.count; i++)
-        done = append(pass, sighting, i, err) && (!images || place(fit, classes[i], background[i], to_fit, err));
+        if (!images || !pass->training || fit->learns_detections || classes[i] == SIZE_MAX)
+            done = append(pass, sighting, i, err) && (!images || place(fit, classes[i], background[i], to_fit, err));
+    for (size_t i = sighting->scene.count; done && i < sighting->scene.count + sighting->boxes; i++)
+        done = append(pass, sighting, i, err) && place(fit, sighting->regions[i].class_index, false, to_fit, err);
+    fit->box_count += sighting->boxes;
+    fit->boxes_missed += sighting->boxes_missed;
     ood_free(classes);
     ood_free(background);
     if (!done)

@@ -19,6 +19,8 @@ static const struct ctl_option options[] = {
     { "holdout-share", "X", "that share (default: 0.1)", CTL_NUMBER, AT(holdout_share), 0.001, 0.9 },
     { "outliers", "SOURCE", "pictures it is not to know, to train with; labels are not needed; may be given again", CTL_TEXTS, AT(outliers), 0, 0 },
     FIT_DETECTOR_ROWS(FIT_AT),
+    { "regions", "WHICH", "with --detector, what its head learns the classes of: detections (that match an annotated object), boxes (the annotated ones) or both "
+      "(default: detections)", CTL_TEXT, AT(regions), 0, 0 },
     { "validation-outliers", "SOURCE", "outliers of other classes, never trained on, to show progress and choose beta by; may be given again", CTL_TEXTS,
       AT(validation), 0, 0 },
     FIT_BUNDLE_ROWS(FIT_AT),

@@ -19,7 +19,7 @@
 
 struct train_options {
     struct fit_options fit;
-    const char *arch, *exclude, *holdout;
+    const char *arch, *exclude, *holdout, *regions;
     double holdout_share;
     struct ctl_texts outliers, validation;
     const char *loss, *energy_space, *energy_form, *representation_form, *score_form, *own_margins, *prototypes;

@@ -36,6 +36,8 @@ int train_check_detector(struct train *train)
         return ctl_usage(command, "--%s missing", o->fit.images == NULL ? "images" : o->fit.annotations == NULL ? "annotations" : "out");
     if (o->fit.model == NULL && !fit_detector_is_bundle(o->fit.detector))
         return ctl_usage(command, "--model missing: --detector names no bundle, which would have one");
+    if (o->regions != NULL && strcmp(o->regions, "detections") != 0 && strcmp(o->regions, "boxes") != 0 && strcmp(o->regions, "both") != 0)
+        return ctl_usage(command, "--regions %s: expected detections, boxes or both", o->regions);
     if (!train_parse_batch(train, 64, 1, 1, &train->training_options.trainer.in, &train->training_options.trainer.out))
         return ctl_usage(command, "--batch %s: expected IN or IN,OUT, whole numbers from 1 to 65,536", o->batch);
     status = train_check_rates(train, 0.01);
@@ -60,7 +62,7 @@ static void put(struct regions *regions, size_t place, const struct fit *fit, co
     memcpy(regions->features + place * fit->dimension, fit_features(fit, set, i), fit->dimension * sizeof(float));
 }
 
-/* Known: what matches an object. Others: background, and all that is in the outliers' pictures. */
+/* Known: what matches an object, or is annotated (--regions). Others: background, and all that is in the outliers' pictures. */
 static bool part_regions(const struct fit *fit, const struct fit_set *foreign, struct regions *regions, struct ood_error *err)
 {
     struct ood_region_set *set = &regions->set;
@@ -70,8 +72,8 @@ static bool part_regions(const struct fit *fit, const struct fit_set *foreign, s
         background += fit->is_background[i];
     }
     if (known < FIT_BACKGROUND_LEAST || background + foreign->count < FIT_BACKGROUND_LEAST)
-        return ood_fail(err, OOD_INVALID, "%s: %zu regions that match an object, %zu of background and %zu in the outliers, expected at least %d of known ones "
-                        "and of others", fit->options.images, known, background, foreign->count, FIT_BACKGROUND_LEAST);
+        return ood_fail(err, OOD_INVALID, "%s: %zu known regions, %zu of them annotated boxes, %zu of background and %zu in the outliers, expected at least %d of "
+                        "known ones and of others", fit->options.images, known, fit->box_count, background, foreign->count, FIT_BACKGROUND_LEAST);
     size_t count = known + background + foreign->count;
     regions->logits = ood_alloc(count, fit->classes * sizeof(float), err);
     regions->features = ood_alloc(count, fit->dimension * sizeof(float), err);
@@ -98,6 +100,7 @@ static bool part_regions(const struct fit *fit, const struct fit_set *foreign, s
 
 /* ---- the head ---- */
 
+static const char *regions_of(const struct train *train) { return train->options.regions != NULL ? train->options.regions : "detections"; }
 static size_t steps_of(const struct train *train) { return train->options.steps > 0 ? train->options.steps : 300; }
 
 /* The energy the head is trained with is the one it is used with: T, unless given, by METHOD section 7's rule from the regions it is trained on. */
@@ -168,10 +171,11 @@ static char *make_training(const struct train *train, const struct ood_region_se
                            struct ood_error *err)
 {
     const struct ood_training_options *o = &train->training_options;
-    json_t *object = json_pack("{s:s, s:I, s:[I,I], s:f, s:s, s:f, s:f, s:{s:I, s:I}}", "starting_network_sha256", start, "steps",
+    json_t *object = json_pack("{s:s, s:I, s:[I,I], s:f, s:s, s:f, s:f, s:{s:s, s:I, s:I, s:I}}", "starting_network_sha256", start, "steps",
                                (json_int_t)steps_of(train), "batch", (json_int_t)o->trainer.in, (json_int_t)o->trainer.out, "rate", o->schedule.peak,
                                "schedule", train->options.schedule, "momentum", o->optimiser.momentum, "weight_decay", o->optimiser.weight_decay,
-                               "regions", "known", (json_int_t)set->in, "others", (json_int_t)set->out);
+                               "regions", "from", regions_of(train), "known", (json_int_t)set->in, "boxes", (json_int_t)train->fit.box_count,
+                               "others", (json_int_t)set->out);
     return train_provenance(train, &head->loss, object, err);
 }
 
@@ -179,7 +183,10 @@ static void tell(const struct train *train, const struct ood_region_set *set, co
 {
     char in[CTL_COUNT_TEXT], out[CTL_COUNT_TEXT];
     const struct ood_loss_terms *first = &head->first, *last = &head->last;
-    printf("head            %zu steps on %s known regions and %s others, %.1f s\n", steps_of(train), ctl_count(set->in, in), ctl_count(set->out, out), seconds);
+    printf("head            %zu steps on %s known regions (%s) and %s others, %.1f s\n", steps_of(train), ctl_count(set->in, in), regions_of(train),
+           ctl_count(set->out, out), seconds);
+    if (train->fit.boxes_missed > 0)
+        ctl_say("train: %zu annotated boxes that no region of the detector overlaps were left out", train->fit.boxes_missed);
     printf("                loss %.4f to %.4f; E known %.2f to %.2f, others %.2f to %.2f; D known %.3f to %.3f, others %.3f to %.3f\n", first->total, last->total,
            first->mean_energy_in, last->mean_energy_in, first->mean_energy_out, last->mean_energy_out, first->mean_representation_in,
            last->mean_representation_in, first->mean_representation_out, last->mean_representation_out);
@@ -223,6 +230,8 @@ static bool run(struct train *train, struct ood_error *err)
     fit->tool = "oodctl train";
     fit->convolution = OOD_CONVOLUTION_DIRECT;
     fit->trains = true;
+    fit->learns_boxes = strcmp(regions_of(train), "detections") != 0;
+    fit->learns_detections = strcmp(regions_of(train), "boxes") != 0;
     bool done = fit_check_out(fit->options.out, err) && (fit->options.only == NULL || (fit->only = ctl_keys_read(fit->options.only, err)) != NULL) &&
                 ctl_command_text(train->command, &train->options, &plain, left_out, &command, err) && fit_detector_input(fit, err);
     if (done && fit->declaration.detector.head_count > 0)

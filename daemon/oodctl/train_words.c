@@ -129,6 +129,8 @@ static int check_sources(struct train *train)
     struct ood_error err = { 0 };
     const struct train_options *o = &train->options;
     const struct ctl_command *command = train->command;
+    if (o->regions != NULL)
+        return ctl_usage(command, "--regions without --detector");
     if ((o->fit.model == NULL) == (o->arch == NULL))
         return ctl_usage(command, o->arch == NULL ? "--model or --arch missing" : "--model and --arch: expected one of them");
     if (o->arch != NULL && !ood_architecture_parse(o->arch, &train->architecture, &err))
