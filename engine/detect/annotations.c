@@ -165,6 +165,8 @@ static bool read_annotation(const json_t *item, size_t i, const struct numbered 
     if (picture == NULL || name == NULL)
         return ood_fail(err, OOD_INVALID, "annotations[%zu].%s: names none of the %s", i, picture == NULL ? "image_id" : "category_id",
                         picture == NULL ? "images" : "categories");
+    if (crowd != NULL && !json_is_boolean(crowd) && !(json_is_integer(crowd) && (json_integer_value(crowd) == 0 || json_integer_value(crowd) == 1)))
+        return ood_fail(err, OOD_INVALID, "annotations[%zu].iscrowd: expected 0 or 1", i);
     if (json_array_size(box) != 4)
         return ood_fail(err, OOD_INVALID, "annotations[%zu].bbox: expected [x, y, width, height]", i);
     for (size_t k = 0; k < 4; k++) {

@@ -42,6 +42,8 @@ static void coco(void **state)
         { "{" IMAGES "," CATEGORIES ",\"annotations\":[{\"image_id\":7,\"category_id\":1,\"bbox\":[0,0,1]}]}", "annotations[0].bbox: expected" },
         { "{" IMAGES "," CATEGORIES ",\"annotations\":[{\"image_id\":7,\"category_id\":1,\"bbox\":[0,0,\"1\",1]}]}", "annotations[0].bbox[2]" },
         { "{" IMAGES "," CATEGORIES ",\"annotations\":[{\"image_id\":7,\"category_id\":1,\"bbox\":[0,0,1e300,1]}]}", "annotations[0]: b.jpg: a box with 1e+300" },
+        { "{" IMAGES "," CATEGORIES ",\"annotations\":[{\"image_id\":7,\"category_id\":1,\"bbox\":[0,0,1,1],\"iscrowd\":\"1\"}]}", "annotations[0].iscrowd: expected 0 or 1" },
+        { "{" IMAGES "," CATEGORIES ",\"annotations\":[{\"image_id\":7,\"category_id\":1,\"bbox\":[0,0,1,1],\"iscrowd\":2}]}", "annotations[0].iscrowd: expected 0 or 1" },
         { "{", "line 1" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
