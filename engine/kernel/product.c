@@ -1,13 +1,14 @@
 /* Matrix product by register tiles. B lies packed in panels of two vectors of columns, [panel][k][2 vectors], columns past n zero. Rows of
  * A go through in blocks that stay in the second-level cache, a run of k at a time, copied to rows of constant stride; a panel of B's run stays
- * in the first-level cache while all of the block's tiles take it, so that B is read once a block. A tile holds rows × columns of sums in
+ * there too while all of the block's tiles take it, so that B is read once a block. Meanwhile each tile asks for its part of the panel that
+ * comes next: B comes from memory, and what the processor fetches ahead by itself ends at every page. A tile holds rows × columns of sums in
  * registers; heights within a block differ by one at most. Runs of k are carried on through C itself, which changes no bit: each sum takes
  * its products in the order of k, one multiply_add each, whatever the tile. */
 #include "kernel/product_internal.h"
 
 #include <stdint.h>
 
-#define BLOCK_ROWS 120                       /* 128 KiB of A */
+#define BLOCK_ROWS (VECTOR == 16 ? 108 : 72) /* 330, 220 KiB of A, beside two panels of B of 96, 48 KiB */
 
 size_t KERNEL(ood_packed_b_floats)(size_t k, size_t n)
 {
@@ -94,8 +95,12 @@ INLINE void tile(float *c, const float *a, const float *b, const float *bias, co
                 const float *from = c + r * run->c_stride + v * VECTOR;
                 sum[r * width + v] = v + 1 < width || part == VECTOR ? load(from) : load_part(from, part, 0);
             }
-    for (size_t k = 0; k < run->k; k++) {
+    const float *ahead = run->ahead;
+    for (size_t k = 0; k < run->k; k++, ahead += run->ahead_step) {
         vec columns[8];
+        if (rows > 3)                        /* fewer take B as fast as it comes */
+            for (size_t line = 0; line < PANEL; line += 16)
+                __builtin_prefetch(ahead + line * run->ahead_step / PANEL, 0, 2);
         UNROLL for (size_t v = 0; v < width; v++)
             columns[v] = load(b + v / 2 * run->panel_stride + k * PANEL + v % 2 * VECTOR);
         UNROLL for (size_t r = 0; r < rows; r++) {
@@ -173,11 +178,14 @@ void KERNEL(ood_product_block)(float *c, const float *a, const float *b, const f
         const bool wide = bands == 1 && n - j >= panels * PANEL;
         columns = wide ? panels * PANEL : n - j < PANEL ? n - j : PANEL;
         run->part = columns % VECTOR == 0 ? VECTOR : columns % VECTOR;
+        run->ahead = columns < n - j ? panel + columns / PANEL * run->panel_stride : b + run->k * PANEL;
+        run->ahead_step = (columns + bands - 1) / bands;
         for (size_t i = 0, band = 0, height; i < rows; i += height, band++) {
             height = rows / bands + (band < rows % bands);
             const struct tile_shape *shape = &shapes[height];
             tile_function *function = wide ? shape->wide : columns > VECTOR ? shape->one_panel : shape->one_vector;
             function(c + i * run->c_stride + j, a + i * run->a_stride, panel, part, run);
+            run->ahead += run->ahead_step * run->k;
             if (run->last && run->step_count > 0)
                 finish(c + i * run->c_stride + j, height, columns, run);
         }
@@ -188,20 +196,18 @@ void KERNEL(ood_product)(float *c, const float *a, const float *packed, const fl
                          const struct ood_unary_step *steps, size_t step_count)
 {
     float rows_of_a[BLOCK_ROWS * A_STRIDE];
-    const size_t blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const size_t blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS, runs = k > RUN ? (k + RUN - 1) / RUN : 1;
     struct run run = { .panel_stride = k * PANEL, .c_stride = n, .a_stride = A_STRIDE, .steps = steps, .step_count = step_count };
     for (size_t i = 0, number = 0, rows; i < m; i += rows, number++) {
-        size_t from = 0;
         rows = m / blocks + (number < m % blocks);
-        do {
+        for (size_t part = 0, from = 0; part < runs; part++, from += run.k) {
             const float *source = a + i * k + from;
-            run.k = k - from < RUN ? k - from : RUN;
-            run.first = from == 0;
-            run.last = from + run.k == k;
+            run.k = k / runs + (part < k % runs);
+            run.first = part == 0;
+            run.last = part + 1 == runs;
             for (size_t r = 0; rows > 1 && r < rows; r++)        /* one row is taken as it lies */
                 memcpy(rows_of_a + r * A_STRIDE, source + r * k, run.k * sizeof *source);
             KERNEL(ood_product_block)(c + i * n, rows > 1 ? rows_of_a : source, packed + from * PANEL, bias, &run, rows, n);
-            from += run.k;
-        } while (from < k);
+        }
     }
 }

@@ -5,7 +5,7 @@
 #include "kernel/kernels_internal.h"
 
 #define PANEL (2 * VECTOR)                   /* columns of packed B that lie together: [panel][k][PANEL] */
-#define RUN 256                              /* of k at a time */
+#define RUN 768                              /* of k at a time */
 #define A_STRIDE (RUN + 16)                  /* of a copied row: neighbours lie in other sets of the first-level cache */
 #if VECTOR == 16
 #define ROWS 12                              /* of a register tile: 24 sums of 32 registers */
@@ -19,7 +19,9 @@ struct run {
     bool first, last;                        /* start from zero; bias and steps follow */
     size_t a_stride, c_stride;               /* a_stride: A_STRIDE, but for a single row */
     size_t panel_stride;                     /* floats from one panel of packed B to the next */
-    size_t part;                             /* columns of the tile's last vector that are there; set on the way */
+    size_t part;                             /* columns of the tile's last vector that are there; set on the way, as are: */
+    const float *ahead;                      /* what the tile asks for, */
+    size_t ahead_step;                       /* this many floats further for each k */
     const struct ood_unary_step *steps;
     size_t step_count;
 };

@@ -318,7 +318,7 @@ static void scale_shift_is_right_everywhere(void **state)
 static const struct { size_t m, k, n; } products[] = {
     { 1, 1, 1 },   { 1, 128, 10 },  { 8, 128, 10 },  { 3, 7, 5 },    { 13, 255, 33 }, { 12, 256, 64 }, { 25, 257, 31 },
     { 7, 600, 17 }, { 2, 64, 100 }, { 1, 300, 200 }, { 65, 48, 144 }, { 4, 0, 9 },    { 0, 5, 5 },     { 5, 5, 0 },
-    { 6, 513, 129 }, { 31, 3, 8 },
+    { 6, 513, 129 }, { 31, 3, 8 },   { 13, 769, 33 },  { 5, 1700, 40 },  { 110, 800, 70 }, { 230, 20, 37 },
 };
 
 static void product_is_right_and_rows_stand_alone(void **state)
