@@ -162,7 +162,8 @@ bool fit_detector_model(struct fit *fit, struct ood_error *err)
 bool fit_detector_input(struct fit *fit, struct ood_error *err)
 {
     const struct fit_options *options = &fit->options;
-    if (options->annotations != NULL && !ctl_truths_read("fit", options->annotations, &fit->annotations, &fit->name_classes, err))
+    const char *command = fit->trains ? "train" : "fit";
+    if (options->annotations != NULL && !ctl_truths_read(command, options->annotations, &fit->annotations, &fit->name_classes, err))
         return false;
     if (options->model == NULL ? !take_bundle(fit, err) : !take_declaration(fit, err))
         return false;
@@ -170,5 +171,5 @@ bool fit_detector_input(struct fit *fit, struct ood_error *err)
     fit->preprocess = fit->declaration.input;
     return fit_detector_model(fit, err) && (fit->labels != NULL || take_labels(fit, err)) &&
            (options->annotations == NULL ||
-            ctl_truths_match("fit", options->annotations, &fit->annotations, fit->labels, fit->classes, false, fit->name_classes, err));
+            ctl_truths_match(command, options->annotations, &fit->annotations, fit->labels, fit->classes, false, fit->name_classes, err));
 }

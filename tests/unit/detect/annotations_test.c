@@ -9,6 +9,19 @@ static struct ood_error err;
 
 static struct ood_bytes bytes_of(const char *text) { return (struct ood_bytes){ (unsigned char *)(uintptr_t)text, strlen(text) }; }
 
+/* Every part of a file that is missing its end is refused; in memory of its own, so that reading past the end is seen. */
+static void check_halves(bool (*read)(const struct ood_bytes *, struct ood_annotations *, struct ood_error *), struct ood_bytes whole)
+{
+    for (size_t size = 1; size < whole.size; size++) {
+        struct ood_annotations half = { 0 };
+        struct ood_bytes part = { malloc(size), size };
+        memcpy(part.data, whole.data, size);
+        check_fails(read(&part, &half, &err), OOD_INVALID, "line ");
+        ood_annotations_free(&half);
+        free(part.data);
+    }
+}
+
 #define IMAGES "\"images\":[{\"id\":7,\"file_name\":\"sub/b.jpg\"},{\"id\":3,\"file_name\":\"a.jpg\"}]"
 #define CATEGORIES "\"categories\":[{\"id\":90,\"name\":\"dog\"},{\"id\":1,\"name\":\"cat\"}]"
 
@@ -20,6 +33,7 @@ static void coco(void **state)
                                      "{\"image_id\":7,\"category_id\":1,\"bbox\":[0,0,9,9],\"iscrowd\":1},"
                                      "{\"image_id\":3,\"category_id\":1,\"bbox\":[5,5,0,2]}]}");
     check_ok(ood_annotations_coco(&text, &read, &err));
+    check_halves(ood_annotations_coco, text);
     assert_int_equal(read.name_count, 2);
     assert_string_equal(read.names[0], "cat");
     assert_int_equal(read.picture_count, 2);
@@ -65,6 +79,7 @@ static void voc(void **state)
                                      "<bndbox><xmin>5</xmin></bndbox></part>", BOX) OBJECT("cat", "", BOX) "</annotation>");
     check_ok(ood_annotations_voc(&text, &read, &err));
     check_ok(ood_annotations_sort(&read, &err));
+    check_halves(ood_annotations_voc, text);
     const struct ood_annotated *picture = ood_annotations_find(&read, "x.jpg");
     assert_non_null(picture);
     assert_int_equal(picture->count, 3);
