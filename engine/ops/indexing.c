@@ -257,25 +257,31 @@ static bool tuples_shape(const struct ood_graph *graph, const struct ood_node *n
     return true;
 }
 
-static bool describe_tuples(const struct ood_builder *builder, const struct ood_node *node, struct tuples *out, struct ood_error *err)
+/* Of data and indices of these shapes, without the batch. */
+static bool describe_tuples(const struct ood_graph *graph, const struct ood_node *node, const struct ood_shape *data, const struct ood_shape *indices,
+                            struct tuples *out, struct ood_error *err)
 {
-    const struct ood_graph *graph = ood_builder_graph(builder);
-    const struct ood_shape data = ood_builder_shape(builder, node->inputs[0]), indices = ood_builder_shape(builder, node->inputs[1]);
     struct tuples state = { .type = graph->values[node->inputs[0]].type, .index_type = graph->values[node->inputs[1]].type,
                             .groups = 1, .tuples = 1, .picked = 1, .slice = 1 };
     size_t batch;
     if (!tuples_shape(graph, node, &batch, &state.length, err))
         return false;
-    for (size_t i = 0; i + 1 < indices.rank; i++)
-        *(i < batch ? &state.groups : &state.tuples) *= (size_t)indices.dims[i];
+    for (size_t i = 0; i + 1 < indices->rank; i++)
+        *(i < batch ? &state.groups : &state.tuples) *= (size_t)indices->dims[i];
     for (size_t i = 0; i < state.length; i++)
-        state.dims[i] = (size_t)data.dims[batch + i];
-    for (size_t i = batch; i < data.rank; i++) {
-        state.picked *= (size_t)data.dims[i];
-        state.slice *= i >= batch + state.length ? (size_t)data.dims[i] : 1;
+        state.dims[i] = (size_t)data->dims[batch + i];
+    for (size_t i = batch; i < data->rank; i++) {
+        state.picked *= (size_t)data->dims[i];
+        state.slice *= i >= batch + state.length ? (size_t)data->dims[i] : 1;
     }
     *out = state;
     return true;
+}
+
+static bool tuples_to_run(const struct ood_builder *builder, const struct ood_node *node, struct tuples *out, struct ood_error *err)
+{
+    const struct ood_shape data = ood_builder_shape(builder, node->inputs[0]), indices = ood_builder_shape(builder, node->inputs[1]);
+    return describe_tuples(ood_builder_graph(builder), node, &data, &indices, out, err);
 }
 
 /* The data element where tuple i of all begins. */
@@ -324,7 +330,7 @@ static bool gather_nd_lower(struct ood_builder *builder, const struct ood_node *
 {
     struct ood_operand operands[3];
     struct tuples state;
-    return describe_tuples(builder, node, &state, err) && ood_builder_input(builder, node->inputs[0], OOD_PLAIN, &operands[0], err) &&
+    return tuples_to_run(builder, node, &state, err) && ood_builder_input(builder, node->inputs[0], OOD_PLAIN, &operands[0], err) &&
            ood_builder_input(builder, node->inputs[1], OOD_PLAIN, &operands[1], err) &&
            ood_builder_output(builder, node->outputs[0], OOD_PLAIN, &operands[2], err) &&
            ood_builder_step(builder, &(struct ood_step_spec){ .node = node, .kernel = "own:gather_nd", .run = run_gather_nd,
@@ -367,10 +373,29 @@ static void run_scatter_nd(const void *state, void *const *memory)
 static bool scatter_nd_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
 {
     struct tuples state;
-    return describe_tuples(builder, node, &state, err) && read_update(node, &state.update, err) &&
+    return tuples_to_run(builder, node, &state, err) && read_update(node, &state.update, err) &&
            add_scatter(builder, node, run_scatter_nd, &state, sizeof state, err);
 }
 
+/* Multiples of the batch are moved; nothing is computed of them. */
+static struct ood_tensor *scatter_nd_evaluate(const struct ood_graph *graph, const struct ood_node *node, const struct ood_tensor *const *inputs,
+                                              struct ood_error *err)
+{
+    struct tuples state;
+    if (!describe_tuples(graph, node, &inputs[0]->shape, &inputs[1]->shape, &state, err) || !read_update(node, &state.update, err))
+        return NULL;
+    if (ood_op_has_batch_numbers(inputs[1]) ||
+        (state.update != REPLACE && (ood_op_has_batch_numbers(inputs[0]) || ood_op_has_batch_numbers(inputs[2])))) {
+        (void)ood_fail(err, OOD_UNSUPPORTED, "indices or sums that depend on the batch");
+        return NULL;
+    }
+    struct ood_tensor *y = ood_tensor_new(state.type, &inputs[0]->shape, err);
+    if (y != NULL)
+        run_scatter_nd(&state, (void *const[]){ inputs[0]->data, inputs[1]->data, inputs[2]->data, y->data });
+    return y;
+}
+
 const struct ood_op ood_op_scatter_nd = {
-    .name = "ScatterND", .since = 11, .least_inputs = 3, .most_inputs = 3, .shape = scatter_nd_shape, .lower = scatter_nd_lower,
+    .name = "ScatterND", .since = 11, .least_inputs = 3, .most_inputs = 3, .shape = scatter_nd_shape, .evaluate = scatter_nd_evaluate,
+    .lower = scatter_nd_lower,
 };

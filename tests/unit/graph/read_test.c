@@ -185,6 +185,39 @@ static void shape_arithmetic_is_evaluated(void **state)
     onnx_free(&w);
 }
 
+/* ScatterND of what is known: multiples of the batch are moved, not added to. */
+static void scatter_is_evaluated(void **state)
+{
+    (void)state;
+    for (int adds = 0; adds < 2; adds++) {
+        struct onnx_writer w = { 0 };
+        struct ood_error err = { 0 };
+        const struct ood_graph_options options = { .operators = ood_op_table };
+        onnx_model_begin(&w, 16);
+        onnx_input(&w, "x", ONNX_FLOAT, DIMS(-1, 6));
+        onnx_initialiser(&w, "places", ONNX_INT64, DIMS(2, 1), (int64_t[]){ 1, -1 }, 16);
+        onnx_initialiser(&w, "updates", ONNX_INT64, DIMS(2), (int64_t[]){ 5, 6 }, 16);
+        toy_node(&w, "Shape", "s", "x");
+        toy_begin(&w, "ScatterND", "t", "s", "places", "updates");
+        if (adds)
+            onnx_string(&w, "reduction", "add");
+        toy_end(&w);
+        toy_node(&w, "Reshape", "y", "x", "t");
+        onnx_output(&w, "y");
+        onnx_model_end(&w);
+        if (adds) {
+            check_fails(read(&w, &options, &err) != NULL, OOD_UNSUPPORTED, "node n_t (ScatterND, opset 16): indices or sums that depend on the batch");
+        } else {
+            struct ood_graph *graph = read(&w, &options, &err);
+            check_ok(graph != NULL);
+            const int64_t *t = ood_i64(graph->values[ood_graph_find(graph, "t")].constant);
+            assert_true(t[0] == ood_batch_dim(1) && t[1] == 6);
+            ood_graph_free(graph);
+        }
+        onnx_free(&w);
+    }
+}
+
 /* A Dropout's mask that nobody reads is let go; read, it is refused. */
 static void outputs_not_computed_must_be_unread(void **state)
 {
@@ -372,6 +405,7 @@ int main(void)
         cmocka_unit_test(free_dimensions_take_the_shape_asked_for),
         cmocka_unit_test(nodes_in_any_order_are_sorted),
         cmocka_unit_test(shape_arithmetic_is_evaluated),
+        cmocka_unit_test(scatter_is_evaluated),
         cmocka_unit_test(outputs_not_computed_must_be_unread),
         cmocka_unit_test(tensors_are_read_raw_and_typed),
         cmocka_unit_test(input_without_shape),
