@@ -69,7 +69,7 @@ double contender_neighbours_score(const struct contender_neighbours *neighbours,
 {
     float *z = similarities + neighbours->count;
     normalise(features, neighbours->dimension, z);
-    neighbours->kernels->product(similarities, z, neighbours->packed, NULL, 1, neighbours->dimension, neighbours->count, NULL, 0);
+    neighbours->kernels->product(similarities, z, neighbours->packed, NULL, NULL, 1, neighbours->dimension, neighbours->count, NULL, 0);
     double squared = 2 - 2 * (double)kth_greatest(similarities, neighbours->count, neighbours->k);
     return -sqrt(squared > 0 ? squared : 0);
 }

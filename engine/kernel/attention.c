@@ -48,7 +48,7 @@ static void score(const struct ood_attention_call *call, const float *keys, floa
         copy_queries(queries, call->q + first * call->q_row + from, call->q_row, rows, run.k, call->scale);
         for (size_t key = 0; key < s->keys; key += RUN) {
             const size_t count = s->keys - key < RUN ? s->keys - key : RUN;
-            KERNEL(ood_product_block)(slabs + key / RUN * SLAB_FLOATS, queries, keys + key / PANEL * run.panel_stride + from * PANEL, NULL, &run,
+            KERNEL(ood_product_block)(slabs + key / RUN * SLAB_FLOATS, queries, keys + key / PANEL * run.panel_stride + from * PANEL, NULL, NULL, &run,
                                       rows, (count + VECTOR - 1) / VECTOR * VECTOR);
         }
     }
@@ -118,7 +118,7 @@ static void mix(const struct ood_attention_call *call, const float *values, cons
     for (size_t from = 0; from < s->keys; from += run.k) {
         run.k = s->keys - from < RUN ? s->keys - from : RUN;
         run.first = from == 0;
-        KERNEL(ood_product_block)(out, slabs + from / RUN * SLAB_FLOATS, values + from * PANEL, NULL, &run, rows, s->width);
+        KERNEL(ood_product_block)(out, slabs + from / RUN * SLAB_FLOATS, values + from * PANEL, NULL, NULL, &run, rows, s->width);
     }
     for (size_t r = 0; r < rows; r++, out += call->out_row) {
         const vec factor = splat(inverse[r]);

@@ -63,6 +63,8 @@ struct ood_winograd_call;
 struct ood_winograd_gradient_call;
 struct ood_norm_gradient_call;               /* kernel/training.h */
 
+#define OOD_PRODUCT_RUN 768                  /* of k, that a product goes through at a time */
+
 struct ood_kernels {
     const char *isa;                         /* "baseline", "avx2", "avx512" */
     struct ood_kernel_names name;
@@ -82,12 +84,12 @@ struct ood_kernels {
     void (*scale_shift)(float *y, const float *x, const float *scale, const float *shift, const float *sum,
                         size_t rows, size_t channels, const struct ood_unary_step *steps, size_t step_count);
 
-    /* C[m][n] = steps(A[m][k] · B[k][n] + bias[n]); B packed by pack_b, bias NULL or [n]. Each element's sum runs over k in
-     * order, whatever m: the same bits for a row alone or among others. packed is packed_b_floats(k, n) floats (0 where that
+    /* C[m][n] = steps(A[m][k] · B[k][n] + bias[n] + sum[m][n]); B packed by pack_b, bias and sum NULL or there; sum may be C where
+     * k <= OOD_PRODUCT_RUN. Each element's sum runs over k in order, whatever m: the same bits for a row alone or among others. packed is packed_b_floats(k, n) floats (0 where that
      * overflows), 64-byte aligned for speed; its form is this instruction set's own. */
     size_t (*packed_b_floats)(size_t k, size_t n);
     void (*pack_b)(float *packed, const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride);
-    void (*product)(float *c, const float *a, const float *packed, const float *bias, size_t m, size_t k, size_t n,
+    void (*product)(float *c, const float *a, const float *packed, const float *bias, const float *sum, size_t m, size_t k, size_t n,
                     const struct ood_unary_step *steps, size_t step_count);
 
     /* y[c] = mean over rows of x[row][c], for each of n pictures: x [n][rows][channels], y [n][channels]. */

@@ -13,7 +13,7 @@ void KERNEL(ood_scale_shift)(float *y, const float *x, const float *scale, const
                              size_t rows, size_t channels, const struct ood_unary_step *steps, size_t step_count);
 size_t KERNEL(ood_packed_b_floats)(size_t k, size_t n);
 void KERNEL(ood_pack_b)(float *packed, const float *b, size_t k, size_t n, size_t row_stride, size_t column_stride);
-void KERNEL(ood_product)(float *c, const float *a, const float *packed, const float *bias, size_t m, size_t k, size_t n,
+void KERNEL(ood_product)(float *c, const float *a, const float *packed, const float *bias, const float *sum, size_t m, size_t k, size_t n,
                          const struct ood_unary_step *steps, size_t step_count);
 void KERNEL(ood_mean_rows)(float *y, const float *x, size_t n, size_t rows, size_t channels);
 void KERNEL(ood_reduce_rows)(enum ood_reduction reduction, float *y, const float *x, size_t n, size_t rows, size_t channels);

@@ -115,6 +115,12 @@ INLINE void tile(float *c, const float *a, const float *b, const float *bias, co
             UNROLL for (size_t r = 0; r < rows; r++)
                 sum[r * width + v] = sum[r * width + v] + added;
         }
+    if (run->last && run->sum != NULL)
+        UNROLL for (size_t r = 0; r < rows; r++)
+            UNROLL for (size_t v = 0; v < width; v++) {
+                const float *from = run->sum + r * run->c_stride + v * VECTOR;
+                sum[r * width + v] = sum[r * width + v] + (v + 1 < width || part == VECTOR ? load(from) : load_part(from, part, 0));
+            }
     UNROLL for (size_t r = 0; r < rows; r++)
         UNROLL for (size_t v = 0; v < width; v++) {
             float *to = c + r * run->c_stride + v * VECTOR;
@@ -170,7 +176,8 @@ static void finish(float *c, size_t rows, size_t columns, const struct run *run)
     }
 }
 
-void KERNEL(ood_product_block)(float *c, const float *a, const float *b, const float *bias, struct run *run, size_t rows, size_t n)
+void KERNEL(ood_product_block)(float *c, const float *a, const float *b, const float *bias, const float *sum, struct run *run, size_t rows,
+                               size_t n)
 {
     const size_t bands = (rows + ROWS - 1) / ROWS, most = (rows + bands - 1) / bands, panels = shapes[most].panels;
     for (size_t j = 0, columns; j < n; j += columns) {
@@ -183,6 +190,7 @@ void KERNEL(ood_product_block)(float *c, const float *a, const float *b, const f
         for (size_t i = 0, band = 0, height; i < rows; i += height, band++) {
             height = rows / bands + (band < rows % bands);
             const struct tile_shape *shape = &shapes[height];
+            run->sum = sum != NULL ? sum + i * run->c_stride + j : NULL;
             tile_function *function = wide ? shape->wide : columns > VECTOR ? shape->one_panel : shape->one_vector;
             function(c + i * run->c_stride + j, a + i * run->a_stride, panel, part, run);
             run->ahead += run->ahead_step * run->k;
@@ -192,7 +200,7 @@ void KERNEL(ood_product_block)(float *c, const float *a, const float *b, const f
     }
 }
 
-void KERNEL(ood_product)(float *c, const float *a, const float *packed, const float *bias, size_t m, size_t k, size_t n,
+void KERNEL(ood_product)(float *c, const float *a, const float *packed, const float *bias, const float *sum, size_t m, size_t k, size_t n,
                          const struct ood_unary_step *steps, size_t step_count)
 {
     float rows_of_a[BLOCK_ROWS * A_STRIDE];
@@ -207,7 +215,8 @@ void KERNEL(ood_product)(float *c, const float *a, const float *packed, const fl
             run.last = part + 1 == runs;
             for (size_t r = 0; rows > 1 && r < rows; r++)        /* one row is taken as it lies */
                 memcpy(rows_of_a + r * A_STRIDE, source + r * k, run.k * sizeof *source);
-            KERNEL(ood_product_block)(c + i * n, rows > 1 ? rows_of_a : source, packed + from * PANEL, bias, &run, rows, n);
+            KERNEL(ood_product_block)(c + i * n, rows > 1 ? rows_of_a : source, packed + from * PANEL, bias, sum != NULL ? sum + i * n : NULL,
+                                      &run, rows, n);
         }
     }
 }

@@ -144,7 +144,7 @@ static void run_transposed(const void *state, void *const *memory)
                     memcpy(pixels + i * s->in, x + (i * groups + group) * s->in, s->in * sizeof *x);
                 if (groups > 1)
                     source = pixels;
-                s->kernels->product(memory[3], source, (const float *)memory[1] + group * s->packed, NULL, s->width, s->in, columns, NULL, 0);
+                s->kernels->product(memory[3], source, (const float *)memory[1] + group * s->packed, NULL, NULL, s->width, s->in, columns, NULL, 0);
                 add_row(s, y, memory[3], row, group);
             }
     }

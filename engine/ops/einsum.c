@@ -102,7 +102,7 @@ static void run_einsum(const void *state, void *const *memory)
     ood_move_run(&s->right, memory[1], right);
     for (size_t g = 0; g < s->groups; g++) {
         s->kernels->pack_b(packed, right + g * s->k * s->n, s->k, s->n, s->n, 1);
-        s->kernels->product(result + g * s->m * s->n, left + g * s->m * s->k, packed, NULL, s->m, s->k, s->n, NULL, 0);
+        s->kernels->product(result + g * s->m * s->n, left + g * s->m * s->k, packed, NULL, NULL, s->m, s->k, s->n, NULL, 0);
     }
     ood_move_run(&s->output, result, memory[2]);
 }

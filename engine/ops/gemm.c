@@ -12,7 +12,7 @@ struct product {
     size_t m, k, n;
     bool packed;                             /* memory[1] is packed already */
     bool turned;                             /* A lies [k][m] */
-    bool bias;
+    bool bias, sum;
     size_t row_stride, column_stride;        /* of B, not packed */
     float alpha;                             /* times B, not packed */
     size_t groups, rank;                     /* outer dims, for walking A's and B's */
@@ -20,13 +20,14 @@ struct product {
     struct ood_steps steps;
 };
 
-/* memory: A, B, output, then bias, scratch for packed B, scratch for turned A, as far as there are. */
+/* memory: A, B, output, then bias, sum, scratch for packed B, scratch for turned A, as far as there are. */
 static void run_product(const void *state, void *const *memory)
 {
     const struct product *s = state;
     const float *a = memory[0], *b = memory[1];
     size_t next = 3;
     const float *bias = s->bias ? memory[next++] : NULL;
+    const float *sum = s->sum ? memory[next++] : NULL;
     float *packed = s->packed ? NULL : memory[next++];
     if (s->turned) {
         s->kernels->transpose(memory[next], a, 1, s->k, s->m);
@@ -45,7 +46,7 @@ static void run_product(const void *state, void *const *memory)
             last_b = at_b;
         }
         s->kernels->product((float *)memory[2] + group * s->m * s->n, a + at_a * s->m * s->k, s->packed ? b : packed, bias,
-                            s->m, s->k, s->n, s->steps.steps, s->steps.count);
+                            sum != NULL ? sum + group * s->m * s->n : NULL, s->m, s->k, s->n, s->steps.steps, s->steps.count);
     }
 }
 
@@ -93,15 +94,32 @@ static bool place_b(struct ood_builder *builder, const struct ood_node *node, bo
     return b->weights != NULL;
 }
 
-/* The step; operands 0 to 2 and the bias are placed. */
-static bool add_product(struct ood_builder *builder, const struct ood_node *node, const struct product *state,
-                        const struct ood_operand base[3], const struct ood_operand *bias, const struct ood_operand *scratch,
-                        struct ood_error *err)
+/* The output. A sum that follows the product at once rides along; the output goes over it where nobody reads it later, the product does not
+ * read it and k is one run. */
+static bool place_output(struct ood_builder *builder, const struct ood_node *node, const struct ood_posts *posts, struct product *state,
+                         struct ood_operand operands[3], struct ood_operand *sum, struct ood_error *err)
 {
-    struct ood_operand operands[6] = { base[0], base[1], base[2] };
+    state->sum = posts->sum_count > 0 && posts->before.count == 0;
+    if (!state->sum)
+        return ood_builder_output(builder, node->outputs[0], OOD_PLAIN, &operands[2], err);
+    state->steps = posts->after[0];
+    if (!ood_builder_input(builder, posts->sums[0], OOD_PLAIN, sum, err))
+        return false;
+    const bool apart = state->k > OOD_PRODUCT_RUN || sum->buffer == operands[0].buffer || sum->buffer == operands[1].buffer;
+    return ood_posts_output(builder, node, posts, 1, posts->sums, sum, apart ? 0 : 1, OOD_PLAIN, &operands[2], err);
+}
+
+/* The step; operands 0 to 2, the bias and the sum are placed. */
+static bool add_product(struct ood_builder *builder, const struct ood_node *node, const struct product *state,
+                        const struct ood_operand base[3], const struct ood_operand *bias, const struct ood_operand *sum,
+                        const struct ood_operand *scratch, struct ood_error *err)
+{
+    struct ood_operand operands[7] = { base[0], base[1], base[2] };
     size_t count = 3;
     if (state->bias)
         operands[count++] = *bias;
+    if (state->sum)
+        operands[count++] = *sum;
     if (!state->packed)
         operands[count++] = *scratch;
     if (state->turned && !ood_builder_scratch(builder, state->m * state->k * sizeof(float), &operands[count++], err))
@@ -224,7 +242,7 @@ static bool gemm_lower(struct ood_builder *builder, const struct ood_node *node,
     };
     state.row_stride = gemm.turn_b ? 1 : state.n;
     state.column_stride = gemm.turn_b ? state.k : 1;
-    struct ood_operand operands[3], bias = { 0 }, scratch = { 0 };
+    struct ood_operand operands[3], bias = { 0 }, sum = { 0 }, scratch = { 0 };
     struct ood_posts posts;
     bool addend = c != NULL && !is_bias(c);
     ood_posts_read(node, &posts);
@@ -232,10 +250,11 @@ static bool gemm_lower(struct ood_builder *builder, const struct ood_node *node,
     return ood_builder_input(builder, node->inputs[0], OOD_PLAIN, &operands[0], err) &&
            place_b(builder, node, true, &state, &operands[1], &scratch, err) &&
            place_bias(builder, node, c, gemm.beta, state.n, &bias, &state.bias, err) &&
-           ood_builder_output(builder, node->outputs[0], OOD_PLAIN, &operands[2], err) &&
-           add_product(builder, node, &state, operands, &bias, &scratch, err) &&
+           (addend ? ood_builder_output(builder, node->outputs[0], OOD_PLAIN, &operands[2], err)
+                   : place_output(builder, node, &posts, &state, operands, &sum, err)) &&
+           add_product(builder, node, &state, operands, &bias, &sum, &scratch, err) &&
            (!addend || add_addend(builder, node, node->inputs[2], state.m, state.n, gemm.beta, &posts.before, operands[2], err)) &&
-           ood_posts_sums(builder, node, &posts, 0, operands[2], OOD_PLAIN, err);
+           ood_posts_sums(builder, node, &posts, state.sum, operands[2], OOD_PLAIN, err);
 }
 
 /* ---- MatMul ---- */
@@ -320,7 +339,7 @@ static bool matmul_lower(struct ood_builder *builder, const struct ood_node *nod
 {
     const struct ood_shape a = ood_builder_shape(builder, node->inputs[0]), b = ood_builder_shape(builder, node->inputs[1]);
     struct product state = { .kernels = ood_builder_kernels(builder), .alpha = 1 };
-    struct ood_operand operands[3], bias = { 0 }, scratch = { 0 };
+    struct ood_operand operands[3], bias = { 0 }, sum = { 0 }, scratch = { 0 };
     struct ood_posts posts;
     describe(&a, &b, &state);
     ood_posts_read(node, &posts);
@@ -328,9 +347,9 @@ static bool matmul_lower(struct ood_builder *builder, const struct ood_node *nod
     return ood_builder_input(builder, node->inputs[0], OOD_PLAIN, &operands[0], err) &&
            place_b(builder, node, b.rank <= 2, &state, &operands[1], &scratch, err) &&
            place_bias(builder, node, NULL, 1, state.n, &bias, &state.bias, err) &&
-           ood_builder_output(builder, node->outputs[0], OOD_PLAIN, &operands[2], err) &&
-           add_product(builder, node, &state, operands, &bias, &scratch, err) &&
-           ood_posts_sums(builder, node, &posts, 0, operands[2], OOD_PLAIN, err);
+           place_output(builder, node, &posts, &state, operands, &sum, err) &&
+           add_product(builder, node, &state, operands, &bias, &sum, &scratch, err) &&
+           ood_posts_sums(builder, node, &posts, state.sum, operands[2], OOD_PLAIN, err);
 }
 
 const struct ood_op ood_op_gemm = {

@@ -61,7 +61,7 @@ static bool add_packing(struct ood_tape *tape, const struct ood_node *node, cons
 static void run_forward(const void *state, void *const *memory)
 {
     const struct layer *l = state;
-    l->kernels->product(memory[2], memory[0], memory[1], l->bias != OOD_NONE ? memory[3] : NULL, l->m, l->k, l->n, NULL, 0);
+    l->kernels->product(memory[2], memory[0], memory[1], l->bias != OOD_NONE ? memory[3] : NULL, NULL, l->m, l->k, l->n, NULL, 0);
 }
 
 static struct ood_step_spec step_of(const struct ood_node *node, const struct layer *layer, ood_step_run *run, const struct ood_operand *operands,
@@ -95,7 +95,7 @@ bool ood_gemm_train(struct ood_tape *tape, const struct ood_node *node, struct o
 static void run_data(const void *state, void *const *memory)
 {
     const struct layer *l = state;
-    l->kernels->product(memory[2], memory[0], memory[1], NULL, l->m, l->n, l->k, NULL, 0);
+    l->kernels->product(memory[2], memory[0], memory[1], NULL, NULL, l->m, l->n, l->k, NULL, 0);
 }
 
 /* memory: dy, A, dB, scratch for the left factor turned, scratch for the right one packed. dB [n][k] = dyᵀ · A or [k][n] = Aᵀ · dy. */
@@ -106,7 +106,7 @@ static void run_weights(const void *state, void *const *memory)
     const size_t rows = l->turned ? l->n : l->k, columns = l->turned ? l->k : l->n;
     l->kernels->transpose(memory[3], left, 1, l->m, rows);
     l->kernels->pack_b(memory[4], right, l->m, columns, columns, 1);
-    l->kernels->product(memory[2], memory[3], memory[4], NULL, rows, l->m, columns, NULL, 0);
+    l->kernels->product(memory[2], memory[3], memory[4], NULL, NULL, rows, l->m, columns, NULL, 0);
 }
 
 struct sum { const struct ood_kernels *kernels; size_t count; };

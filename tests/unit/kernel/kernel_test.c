@@ -333,22 +333,25 @@ static void product_is_right_and_rows_stand_alone(void **state)
             const struct ood_unary_step *steps = chains[p % CHAINS].steps;
             size_t step_count = chains[p % CHAINS].count;
             float *a = random_floats(&random, m * k, 1), *b = random_floats(&random, k * n, 1);
-            float *bias = random_floats(&random, n, 1), *c = floats(m * n), *row = floats(n);
+            float *bias = random_floats(&random, n, 1), *c = floats(m * n), *row = floats(n), *added = random_floats(&random, m * n, 1);
+            const bool sum = p % 4 < 2, over = sum && k <= OOD_PRODUCT_RUN;
             float *packed = floats(kernels->packed_b_floats(k, n));
             kernels->pack_b(packed, b, k, n, transposed ? 1 : n, transposed ? k : 1);
-            kernels->product(c, a, packed, p % 3 == 0 ? NULL : bias, m, k, n, steps, step_count);
+            for (size_t i = 0; i < m * n; i++)
+                c[i] = added[i];
+            kernels->product(c, a, packed, p % 3 == 0 ? NULL : bias, over ? c : sum ? added : NULL, m, k, n, steps, step_count);
             for (size_t i = 0; i < m; i++) {
                 for (size_t j = 0; j < n; j++) {
-                    double sum = 0, size = 0;
+                    double total = 0, size = 0;
                     for (size_t s = 0; s < k; s++) {
                         double term = (double)a[i * k + s] * (double)(transposed ? b[j * k + s] : b[s * n + j]);
-                        sum += term;
+                        total += term;
                         size += fabs(term);
                     }
-                    sum += p % 3 == 0 ? 0 : (double)bias[j];
-                    check_close((double)c[i * n + j], steps_reference(steps, step_count, sum), 3e-7 * (size + 1), 1e-6);
+                    total += (p % 3 == 0 ? 0 : (double)bias[j]) + (sum ? (double)added[i * n + j] : 0);
+                    check_close((double)c[i * n + j], steps_reference(steps, step_count, total), 3e-7 * (size + 1), 1e-6);
                 }
-                kernels->product(row, a + i * k, packed, p % 3 == 0 ? NULL : bias, 1, k, n, steps, step_count);
+                kernels->product(row, a + i * k, packed, p % 3 == 0 ? NULL : bias, sum ? added + i * n : NULL, 1, k, n, steps, step_count);
                 assert_true(same_bits(row, c + i * n, n));
             }
             ood_free(a);
@@ -357,6 +360,7 @@ static void product_is_right_and_rows_stand_alone(void **state)
             ood_free(c);
             ood_free(row);
             ood_free(packed);
+            ood_free(added);
         }
         assert_int_equal(kernels->packed_b_floats(SIZE_MAX / 2, 100), 0);
         assert_int_equal(kernels->packed_b_floats(2, SIZE_MAX), 0);
