@@ -1,4 +1,4 @@
-/* Depthwise convolutions by our kernel: which it serves, its weights, its step. */
+/* Depthwise and grouped convolutions by our kernel: which it serves, its weights, its step. */
 #include "kernel/depthwise.h"
 #include "ops/own_convolution_internal.h"
 
@@ -17,13 +17,14 @@ static bool parts_of(const struct ood_builder *builder, const struct ood_convolu
 {
     const struct ood_window *w = &spec->window;
     const struct ood_kernels *kernels = ood_builder_kernels(builder), *half = ood_half_kernels(kernels, spec->channels);
+    const size_t depth = spec->channels / spec->groups;
     const struct ood_depthwise_shape whole = {
         .batch = spec->batch, .height = spec->height, .width = spec->width, .out_height = spec->out_height, .out_width = spec->out_width,
-        .channels = spec->channels, .pixel = spec->channels, .side = w->kernel[0], .stride = w->stride[0], .pad_top = w->pad_begin[0],
+        .channels = spec->channels, .pixel = spec->channels, .depth = depth, .side = w->kernel[0], .stride = w->stride[0], .pad_top = w->pad_begin[0],
         .pad_left = w->pad_begin[1]
     };
     *out = (struct parts){ 0 };
-    if (spec->groups != spec->channels || spec->out_channels != spec->channels || w->kernel[0] != w->kernel[1] || w->stride[0] != w->stride[1] ||
+    if (spec->groups == 1 || spec->out_channels != spec->channels || w->kernel[0] != w->kernel[1] || w->stride[0] != w->stride[1] ||
         w->dilation[0] != 1 || w->dilation[1] != 1)
         return false;
     const size_t rest = spec->channels % 16;
@@ -47,17 +48,19 @@ bool ood_depthwise_serves(const struct ood_builder *builder, const struct ood_co
     return posts->sum_count == 0 && parts_of(builder, spec, &parts);
 }
 
-/* [side][side][channels] */
+/* [side][depth][side][channels] */
 static bool fill_weights(void *memory, const void *context, struct ood_error *err)
 {
     const struct ood_convolution_spec *spec = context;
     const float *from = ood_f32(spec->weights);
-    const size_t taps = spec->window.kernel[0] * spec->window.kernel[1];
+    const size_t side = spec->window.kernel[0], depth = spec->channels / spec->groups;
     float *to = memory;
     (void)err;
     for (size_t c = 0; c < spec->channels; c++)
-        for (size_t t = 0; t < taps; t++)
-            to[t * spec->channels + c] = from[c * taps + t];
+        for (size_t member = 0; member < depth; member++)
+            for (size_t y = 0; y < side; y++)
+                for (size_t x = 0; x < side; x++)
+                    to[((y * depth + member) * side + x) * spec->channels + c] = *from++;
     return true;
 }
 
@@ -80,7 +83,7 @@ static void run_depthwise(const void *state, void *const *memory)
 bool ood_depthwise_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts, struct ood_error *err)
 {
     struct depthwise state = { .bias = spec->bias != NULL, .steps = posts->before };
-    const size_t taps = spec->window.kernel[0] * spec->window.kernel[1];
+    const size_t taps = spec->window.kernel[0] * spec->window.kernel[1] * (spec->channels / spec->groups);
     struct ood_operand operands[4] = { spec->source, { .buffer = OOD_NONE }, spec->destination, { .buffer = OOD_NONE } };
     if (!parts_of(builder, spec, &state.parts))
         return ood_node_fail(spec->node, err, OOD_UNSUPPORTED, "a shape that the depthwise kernel does not serve");

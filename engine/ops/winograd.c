@@ -118,7 +118,7 @@ static struct ood_winograd_shape shape_of(const struct ood_convolution_spec *spe
 static double flops_of(const struct ood_convolution_spec *spec)
 {
     return 18.0 * (double)spec->batch * (double)spec->channels * (double)spec->out_channels * (double)spec->out_height *
-           (double)spec->out_width;
+           (double)spec->out_width / (double)spec->groups;
 }
 
 /* The step of `shape` over `all`, whose BIAS and SUM are there where they are said to be. */

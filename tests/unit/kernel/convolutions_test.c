@@ -39,22 +39,27 @@ static void check_sum(struct sum sum, bool clipped, float found)
 
 /* ---- depthwise ---- */
 
-struct depthwise_case { size_t side, stride, height, width, top, left, bottom, right, channels, pixel; bool bias, clip; };
+struct depthwise_case { size_t side, stride, height, width, top, left, bottom, right, channels, pixel; bool bias, clip; size_t depth; };
 
 static const struct depthwise_case depthwise_cases[] = {
     /* every width of a tile, borders on both sides */
-    { 3, 1, 5, 1, 1, 1, 1, 1, 16, 16, true, false },     { 3, 1, 4, 2, 1, 1, 1, 1, 17, 17, true, true },
-    { 3, 1, 3, 3, 1, 1, 1, 1, 24, 24, false, false },    { 3, 1, 3, 4, 1, 1, 1, 1, 31, 31, true, true },
-    { 3, 1, 6, 5, 1, 1, 1, 1, 16, 20, true, true },      { 3, 1, 2, 6, 1, 1, 1, 1, 58, 58, true, false },
-    { 3, 1, 1, 7, 1, 1, 1, 1, 32, 32, true, true },      { 3, 1, 3, 8, 1, 1, 1, 1, 48, 48, true, true },
-    { 3, 1, 3, 9, 1, 1, 1, 1, 16, 16, true, true },      { 3, 1, 4, 22, 1, 1, 1, 1, 40, 48, true, true },
-    { 3, 1, 7, 44, 0, 0, 0, 0, 16, 16, false, true },    { 3, 1, 3, 19, 2, 2, 2, 2, 16, 16, true, true },
-    { 3, 2, 8, 9, 1, 1, 1, 1, 24, 24, true, true },      { 3, 2, 7, 16, 0, 0, 1, 1, 16, 16, true, true },
-    { 3, 2, 5, 33, 1, 1, 0, 0, 20, 20, true, false },    { 3, 2, 44, 44, 1, 1, 1, 1, 16, 16, true, true },
-    { 5, 1, 3, 2, 2, 2, 2, 2, 16, 16, true, true },      { 5, 1, 7, 7, 2, 2, 2, 2, 33, 33, true, true },
-    { 5, 1, 9, 14, 2, 2, 2, 2, 16, 16, false, true },    { 5, 2, 14, 15, 2, 2, 2, 2, 16, 16, true, true },
-    { 5, 2, 11, 28, 1, 1, 2, 2, 47, 47, true, true },    { 7, 1, 7, 7, 3, 3, 3, 3, 16, 16, true, false },
-    { 7, 1, 9, 20, 3, 3, 3, 3, 19, 19, true, true },
+    { 3, 1, 5, 1, 1, 1, 1, 1, 16, 16, true, false, 1 },     { 3, 1, 4, 2, 1, 1, 1, 1, 17, 17, true, true, 1 },
+    { 3, 1, 3, 3, 1, 1, 1, 1, 24, 24, false, false, 1 },    { 3, 1, 3, 4, 1, 1, 1, 1, 31, 31, true, true, 1 },
+    { 3, 1, 6, 5, 1, 1, 1, 1, 16, 20, true, true, 1 },      { 3, 1, 2, 6, 1, 1, 1, 1, 58, 58, true, false, 1 },
+    { 3, 1, 1, 7, 1, 1, 1, 1, 32, 32, true, true, 1 },      { 3, 1, 3, 8, 1, 1, 1, 1, 48, 48, true, true, 1 },
+    { 3, 1, 3, 9, 1, 1, 1, 1, 16, 16, true, true, 1 },      { 3, 1, 4, 22, 1, 1, 1, 1, 40, 48, true, true, 1 },
+    { 3, 1, 7, 44, 0, 0, 0, 0, 16, 16, false, true, 1 },    { 3, 1, 3, 19, 2, 2, 2, 2, 16, 16, true, true, 1 },
+    { 3, 2, 8, 9, 1, 1, 1, 1, 24, 24, true, true, 1 },      { 3, 2, 7, 16, 0, 0, 1, 1, 16, 16, true, true, 1 },
+    { 3, 2, 5, 33, 1, 1, 0, 0, 20, 20, true, false, 1 },    { 3, 2, 44, 44, 1, 1, 1, 1, 16, 16, true, true, 1 },
+    { 5, 1, 3, 2, 2, 2, 2, 2, 16, 16, true, true, 1 },      { 5, 1, 7, 7, 2, 2, 2, 2, 33, 33, true, true, 1 },
+    { 5, 1, 9, 14, 2, 2, 2, 2, 16, 16, false, true, 1 },    { 5, 2, 14, 15, 2, 2, 2, 2, 16, 16, true, true, 1 },
+    { 5, 2, 11, 28, 1, 1, 2, 2, 47, 47, true, true, 1 },    { 7, 1, 7, 7, 3, 3, 3, 3, 16, 16, true, false, 1 },
+    { 7, 1, 9, 20, 3, 3, 3, 3, 19, 19, true, true, 1 },
+    /* groups */
+    { 3, 1, 5, 1, 1, 1, 1, 1, 16, 16, true, false, 4 },  { 3, 1, 4, 12, 1, 1, 1, 1, 32, 32, true, true, 4 },
+    { 3, 1, 3, 14, 2, 0, 0, 2, 48, 64, false, true, 8 }, { 3, 1, 7, 7, 1, 1, 1, 1, 64, 64, true, false, 16 },
+    { 3, 2, 9, 23, 1, 1, 1, 1, 32, 32, true, true, 4 },  { 3, 2, 8, 9, 0, 1, 1, 0, 16, 16, true, false, 8 },
+    { 3, 2, 5, 33, 1, 1, 0, 0, 32, 48, false, false, 16 },
 };
 
 static struct sum depthwise_sum(const struct depthwise_case *c, const float *x, const float *w, const float *bias, size_t y, size_t column, size_t channel)
@@ -62,11 +67,15 @@ static struct sum depthwise_sum(const struct depthwise_case *c, const float *x, 
     struct sum sum = { 0 };
     if (c->bias)
         add(&sum, (double)bias[channel], 1);
+    const size_t depth = c->depth, first = channel / depth * depth;
     for (size_t i = 0; i < c->side; i++)
         for (size_t j = 0; j < c->side; j++) {
             const size_t row = y * c->stride + i, at = column * c->stride + j;
-            if (row >= c->top && row - c->top < c->height && at >= c->left && at - c->left < c->width)
-                add(&sum, (double)x[((row - c->top) * c->width + at - c->left) * c->pixel + channel], (double)w[(i * c->side + j) * c->pixel + channel]);
+            if (row < c->top || row - c->top >= c->height || at < c->left || at - c->left >= c->width)
+                continue;
+            for (size_t member = 0; member < depth; member++)
+                add(&sum, (double)x[((row - c->top) * c->width + at - c->left) * c->pixel + first + member],
+                    (double)w[((i * depth + member) * c->side + j) * c->pixel + channel]);
         }
     return sum;
 }
@@ -78,17 +87,18 @@ static void check_depthwise(const struct ood_kernels *kernels, const struct dept
     struct ood_random random;
     ood_random_seed(&random, 5);
     struct ood_depthwise_shape shape = {
-        .batch = BATCH, .height = c->height, .width = c->width, .channels = c->channels, .pixel = c->pixel, .side = c->side, .stride = c->stride,
+        .batch = BATCH, .height = c->height, .width = c->width, .channels = c->channels, .pixel = c->pixel, .depth = c->depth, .side = c->side, .stride = c->stride,
         .pad_top = c->top, .pad_left = c->left, .out_height = outputs_of(c->height, c->top, c->bottom, c->side, c->stride),
         .out_width = outputs_of(c->width, c->left, c->right, c->side, c->stride)
     };
     if (!kernels->depthwise_serves(&shape))
         fail_msg("%s does not serve %zux%zu of %zu channels", kernels->isa, c->side, c->side, c->channels);
     const size_t gap = c->pixel - c->channels, in = c->height * c->width * c->pixel, out = shape.out_height * shape.out_width * c->pixel;
-    struct guarded x = guard(BATCH * in - gap, at_end), w = guard(c->side * c->side * c->pixel - gap, at_end), b = guard(c->channels, at_end);
+    const size_t taps = c->side * c->side * c->depth;
+    struct guarded x = guard(BATCH * in - gap, at_end), w = guard(taps * c->pixel - gap, at_end), b = guard(c->channels, at_end);
     struct guarded y = guard(BATCH * out - gap, at_end), one = guard(out - gap, at_end);
     fill(&random, x.at, BATCH * in - gap);
-    fill(&random, w.at, c->side * c->side * c->pixel - gap);
+    fill(&random, w.at, taps * c->pixel - gap);
     fill(&random, b.at, c->channels);
     struct ood_depthwise_call call = { .shape = &shape, .source = x.at, .weights = w.at, .bias = c->bias ? b.at : NULL, .steps = &relu6,
                                        .step_count = c->clip ? 1 : 0, .destination = y.at };
@@ -127,11 +137,15 @@ static void depthwise_serves_what_it_has_tiles_for(void **state)
 {
     (void)state;
     for_each_version(kernels) {
-        struct ood_depthwise_shape shape = { .channels = 16, .side = 3, .stride = 1 };
+        struct ood_depthwise_shape shape = { .channels = 16, .depth = 1, .side = 3, .stride = 1 };
         assert_true(kernels->depthwise_serves(&shape));
-        const struct { size_t channels, side, stride; } none[] = { { 3, 3, 1 }, { 16, 2, 1 }, { 16, 4, 1 }, { 16, 3, 3 }, { 16, 7, 2 }, { 16, 3, 0 }, { 16, 9, 1 } };
+        const struct { size_t channels, side, stride, depth; } none[] = {
+            { 3, 3, 1, 1 }, { 16, 2, 1, 1 }, { 16, 4, 1, 1 }, { 16, 3, 3, 1 }, { 16, 7, 2, 1 }, { 16, 3, 0, 1 }, { 16, 9, 1, 1 },
+            { 24, 3, 1, 4 }, { 16, 3, 1, 2 }, { 16, 5, 1, 4 }, { 16, 3, 3, 4 }, { 64, 3, 1, 32 }, { 48, 3, 1, 12 },
+        };
         for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
-            shape = (struct ood_depthwise_shape){ .channels = none[i].channels, .side = none[i].side, .stride = none[i].stride };
+            shape = (struct ood_depthwise_shape){ .channels = none[i].channels, .depth = none[i].depth, .side = none[i].side,
+                                                    .stride = none[i].stride };
             assert_false(kernels->depthwise_serves(&shape));
         }
     }
