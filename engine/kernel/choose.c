@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(OOD_HAVE_X86)
+#include <cpuid.h>
+#endif
 
 extern const struct ood_kernels ood_kernels_baseline;
 #if defined(OOD_HAVE_X86)
@@ -23,6 +26,20 @@ static enum level cpu_level(void)
     return AVX512;
 #else
     return BASELINE;
+#endif
+}
+
+bool ood_kernels_halve_vectors(void)
+{
+#if defined(OOD_HAVE_X86)
+    enum { AMD_FAMILY_19 = 0x19 };
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    __builtin_cpu_init();
+    if (!__builtin_cpu_is("amd") || __get_cpuid(1, &a, &b, &c, &d) == 0)
+        return false;
+    return (a >> 8 & 0xf) + (a >> 20 & 0xff) == AMD_FAMILY_19;
+#else
+    return false;
 #endif
 }
 

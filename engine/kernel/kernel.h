@@ -165,4 +165,7 @@ const struct ood_kernels *ood_kernels_choose(void);
 /* One version by name, for tests; NULL where this CPU or build lacks it. */
 const struct ood_kernels *ood_kernels_named(const char *isa);
 
+/* Do AVX-512's vectors go through units of half their width, one half after the other (Zen 4)? Half a vector then costs half. */
+bool ood_kernels_halve_vectors(void);
+
 #endif
