@@ -12,6 +12,9 @@ enum { WEIGHT_ONE = 2048 };
 
 struct tap { size_t low, high; int32_t low_weight, high_weight; };
 
+/* A tap whose pixels are neighbours, before the last source pixel: the byte where the lower one begins, the lower weight below the higher. */
+struct column { uint32_t at; int32_t weights; };
+
 /* Output `i` of `outputs` over `cells` source pixels. At the edges columns stay inside with the whole weight on one; rows keep
  * their weights and meet the same row twice, which rounds differently. OpenCV has it so. */
 static struct tap tap_of(size_t i, size_t outputs, size_t cells, bool column)
@@ -48,18 +51,15 @@ static void blend_value(int16_t upper, int16_t lower, const struct tap *tap, uns
 }
 
 #ifdef __SSE2__
-/* The same numbers, two pixels (of four bytes, the row's last one aside) and sixteen values at a time. */
-static __m128i widen_one(const unsigned char *row, const struct tap *tap)
+/* The same numbers, two pixels and sixteen values at a time. Both source pixels of a column are in the eight bytes from the lower one on. */
+static __m128i widen_one(const unsigned char *row, const struct column *column)
 {
-    int32_t low, high;
-    memcpy(&low, row + 3 * tap->low, sizeof low);
-    memcpy(&high, row + 3 * tap->high, sizeof high);
-    __m128i pairs = _mm_unpacklo_epi8(_mm_unpacklo_epi8(_mm_cvtsi32_si128(low), _mm_cvtsi32_si128(high)), _mm_setzero_si128());
-    return _mm_srai_epi32(_mm_madd_epi16(pairs, _mm_set1_epi32(tap->high_weight << 16 | tap->low_weight)), 4);
+    const __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)(row + column->at));
+    const __m128i pairs = _mm_unpacklo_epi8(_mm_unpacklo_epi8(bytes, _mm_srli_epi64(bytes, 24)), _mm_setzero_si128());
+    return _mm_srai_epi32(_mm_madd_epi16(pairs, _mm_set1_epi32(column->weights)), 4);
 }
 
-/* safe: how many pixels from the first on end before the last source pixel. */
-static size_t widen_most(const unsigned char *row, const struct tap *columns, size_t safe, int16_t *out)
+static size_t widen_most(const unsigned char *row, const struct column *columns, size_t safe, int16_t *out)
 {
     size_t x = 0;
     for (; x + 2 <= safe; x += 2, out += 6) {
@@ -89,7 +89,7 @@ static size_t blend_most(const int16_t *upper, const int16_t *lower, const struc
     return i;
 }
 #else
-static size_t widen_most(const unsigned char *row, const struct tap *columns, size_t safe, int16_t *out)
+static size_t widen_most(const unsigned char *row, const struct column *columns, size_t safe, int16_t *out)
 {
     (void)row, (void)columns, (void)safe, (void)out;
     return 0;
@@ -102,11 +102,20 @@ static size_t blend_most(const int16_t *upper, const int16_t *lower, const struc
 }
 #endif
 
-/* A row's pixels to `width`. */
-static void widen_row(const unsigned char *row, const struct tap *columns, size_t width, size_t safe, int16_t *out)
+/* A row's pixels to `width`, of which the first `safe` have columns. */
+static void widen_row(const unsigned char *row, const struct tap *taps, const struct column *columns, size_t width, size_t safe, int16_t *out)
 {
     for (size_t x = widen_most(row, columns, safe, out); x < width; x++)
-        widen_pixel(row, &columns[x], out + 3 * x);
+        widen_pixel(row, &taps[x], out + 3 * x);
+}
+
+/* The columns of the first taps, up to where they are none: how many. */
+static size_t find_columns(const struct tap *taps, size_t count, size_t cells, struct column *columns)
+{
+    size_t x = 0;
+    for (; x < count && taps[x].high == taps[x].low + 1 && taps[x].high + 1 < cells && 3 * taps[x].low <= UINT32_MAX; x++)
+        columns[x] = (struct column){ (uint32_t)(3 * taps[x].low), taps[x].high_weight << 16 | taps[x].low_weight };
+    return x;
 }
 
 static void blend_rows(const int16_t *upper, const int16_t *lower, struct tap tap, size_t values, unsigned char *out)
@@ -121,18 +130,18 @@ bool ood_resample_opencv(const struct resample *job, struct ood_workspace *works
     if ((float)x0 != job->x0 || (float)y0 != job->y0 || (float)(x0 + width) != job->x1 || (float)(y0 + height) != job->y1)
         return ood_fail(err, OOD_INVALID, "area %g,%g,%g,%g: OpenCV's filter takes whole pixels only", (double)job->x0,
                         (double)job->y0, (double)job->x1, (double)job->y1);
-    size_t values = job->width * 3, tap_bytes = job->width * sizeof(struct tap), row_bytes = (values + ROW_SLACK) * sizeof(int16_t);
-    if (!ood_workspace_reserve(&workspace->scratch, &workspace->scratch_capacity, tap_bytes + 2 * row_bytes, err))
+    size_t values = job->width * 3, tap_bytes = job->width * sizeof(struct tap), column_bytes = job->width * sizeof(struct column);
+    size_t row_bytes = (values + ROW_SLACK) * sizeof(int16_t);
+    if (!ood_workspace_reserve(&workspace->scratch, &workspace->scratch_capacity, tap_bytes + column_bytes + 2 * row_bytes, err))
         return false;
-    struct tap *columns = (struct tap *)(void *)workspace->scratch;
-    unsigned char *behind = workspace->scratch + tap_bytes;
+    struct tap *taps = (struct tap *)(void *)workspace->scratch;
+    struct column *columns = (struct column *)(void *)(workspace->scratch + tap_bytes);
+    unsigned char *behind = workspace->scratch + tap_bytes + column_bytes;
     int16_t *rows[2] = { (int16_t *)(void *)behind, (int16_t *)(void *)(behind + row_bytes) };
     size_t held[2] = { SIZE_MAX, SIZE_MAX };         /* which source row each holds */
     for (size_t x = 0; x < job->width; x++)
-        columns[x] = tap_of(job->x + x, job->full_width, width, true);
-    size_t safe = 0;
-    while (safe < job->width && columns[safe].high + 1 < width && columns[safe].low + 1 < width)
-        safe++;
+        taps[x] = tap_of(job->x + x, job->full_width, width, true);
+    const size_t safe = find_columns(taps, job->width, width, columns);
     for (size_t y = 0; y < job->height; y++) {
         struct tap tap = tap_of(job->y + y, job->full_height, height, false);
         if (held[0] != tap.low && held[1] == tap.low) {      /* the lower one of before is the upper one now */
@@ -145,7 +154,7 @@ bool ood_resample_opencv(const struct resample *job, struct ood_workspace *works
         const size_t wanted[2] = { tap.low, tap.high };
         for (size_t i = 0; i < 2; i++)
             if (held[i] != wanted[i]) {
-                widen_row(job->rgb + (y0 + wanted[i]) * job->source_stride + x0 * 3, columns, job->width, safe, rows[i]);
+                widen_row(job->rgb + (y0 + wanted[i]) * job->source_stride + x0 * 3, taps, columns, job->width, safe, rows[i]);
                 held[i] = wanted[i];
             }
         blend_rows(rows[0], rows[1], tap, values, job->out + y * job->out_stride);
