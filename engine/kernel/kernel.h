@@ -46,7 +46,7 @@ bool ood_broadcast_make(struct ood_broadcast *out, size_t rank, const size_t *di
 /* Names of the functions as `inspect` shows them: "own:product avx2". */
 struct ood_kernel_names {
     const char *unary, *binary, *scale_shift, *product, *reduce, *normalise, *softmax, *attention, *transpose, *shuffle, *resample, *winograd, *depthwise,
-        *stem, *training;
+        *stem, *stem_pool, *training;
 };
 
 /* A place along a dimension and what it counts. */
@@ -58,6 +58,7 @@ struct ood_depthwise_shape;                  /* kernel/depthwise.h */
 struct ood_depthwise_call;
 struct ood_stem_shape;                       /* kernel/stem.h */
 struct ood_stem_call;
+struct ood_max_row;
 struct ood_winograd_shape;                   /* kernel/winograd.h */
 struct ood_winograd_call;
 struct ood_winograd_gradient_call;
@@ -136,6 +137,8 @@ struct ood_kernels {
     size_t (*stem_weights_floats)(const struct ood_stem_shape *shape);
     void (*stem_weights)(float *out, const float *weights, const struct ood_stem_shape *shape);
     void (*stem)(const struct ood_stem_call *call);
+    /* y [out_width][channels], rows[row_count] of [width][channels]; every window has a column of the map. A NaN may be lost, as in oneDNN's pools. */
+    void (*max_row)(float *y, const float *const *rows, size_t row_count, const struct ood_max_row *shape);
 
     /* 3x3 convolution, kernel/winograd.h. weights [out_channels][channels][3][3] are brought once into this instruction
      * set's form: `out` is winograd_weights_floats floats. Sizes are 0 where they overflow or a shape makes no sense. */

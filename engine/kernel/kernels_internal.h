@@ -36,6 +36,7 @@ bool KERNEL(ood_stem_serves)(const struct ood_stem_shape *shape);
 size_t KERNEL(ood_stem_weights_floats)(const struct ood_stem_shape *shape);
 void KERNEL(ood_stem_weights)(float *out, const float *weights, const struct ood_stem_shape *shape);
 void KERNEL(ood_stem)(const struct ood_stem_call *call);
+void KERNEL(ood_max_row)(float *y, const float *const *rows, size_t row_count, const struct ood_max_row *shape);
 size_t KERNEL(ood_winograd_weights_floats)(size_t channels, size_t out_channels);
 void KERNEL(ood_winograd_weights)(float *out, const float *weights, size_t channels, size_t out_channels);
 size_t KERNEL(ood_winograd_scratch_floats)(const struct ood_winograd_shape *shape);

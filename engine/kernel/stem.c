@@ -173,6 +173,33 @@ void KERNEL(ood_stem)(const struct ood_stem_call *call)
                 band.bias = call->bias == NULL ? NULL : call->bias + o;
                 band.out_channels = s->out_channels - o < PANEL ? s->out_channels - o : PANEL;
                 panel_row(call->destination + (n * s->out_height + row) * s->out_width * s->target_pixel + o, &band,
-                          call->source + n * s->channels * s->height * s->width, (long)(row * s->stride) - (long)s->pad_top, call->weights + o * taps);
+                          call->source + n * s->channels * s->height * s->width, (long)((call->first_row + row) * s->stride) - (long)s->pad_top,
+                          call->weights + o * taps);
             }
+}
+
+/* The greatest of one vector of channels over a window. from, to: its columns of the map. */
+INLINE vec greatest(const float *const *rows, size_t row_count, size_t from, size_t to, size_t channels, size_t c, size_t part)
+{
+    vec most = part == VECTOR ? load(rows[0] + from * channels + c) : load_part(rows[0] + from * channels + c, part, 0);
+    for (size_t r = 0; r < row_count; r++)
+        for (size_t k = from; k < to; k++) {
+            const float *at = rows[r] + k * channels + c;
+            most = at_least(most, part == VECTOR ? load(at) : load_part(at, part, 0));
+        }
+    return most;
+}
+
+void KERNEL(ood_max_row)(float *y, const float *const *rows, size_t row_count, const struct ood_max_row *shape)
+{
+    const size_t channels = shape->channels;
+    for (size_t x = 0; x < shape->out_width; x++, y += channels) {
+        const size_t begin = x * shape->stride, end = begin + shape->window - shape->pad_left;
+        const size_t from = begin < shape->pad_left ? 0 : begin - shape->pad_left, to = end < shape->width ? end : shape->width;
+        size_t c = 0;
+        for (; channels - c >= VECTOR; c += VECTOR)
+            store(y + c, greatest(rows, row_count, from, to, channels, c, VECTOR));
+        if (c < channels)
+            store_part(y + c, channels - c, greatest(rows, row_count, from, to, channels, c, channels - c));
+    }
 }

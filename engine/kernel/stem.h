@@ -20,6 +20,10 @@ struct ood_stem_call {
     const struct ood_unary_step *steps;      /* after the bias */
     size_t step_count;
     float *destination;                      /* [batch][out_height][out_width][target_pixel], the call's first channel */
+    size_t first_row;                        /* of the output: what is made are the out_height rows from there on */
 };
+
+/* A row of a pool's output, channels last, from `rows` of the map, those of the window that there are: the greatest of each channel. */
+struct ood_max_row { size_t width, out_width, channels, window, stride, pad_left; };
 
 #endif

@@ -129,7 +129,8 @@ static bool conv_lower(struct ood_builder *builder, const struct ood_node *node,
         return false;
     const bool stem = ood_stem_serves(builder, &spec, &posts), depthwise = ood_depthwise_serves(builder, &spec, &posts);
     if (!ood_builder_input(builder, node->inputs[0], stem ? OOD_PLAIN : OOD_NHWC, &spec.source, err) ||
-        !place_destination(builder, node, &posts, spec.source, &sum, &spec.destination, err) ||
+        !(stem ? ood_stem_place(builder, &spec, &spec.destination, err)
+               : place_destination(builder, node, &posts, spec.source, &sum, &spec.destination, err)) ||
         !whole_bias(builder, node, spec.out_channels, &spec.bias, &made, err))
         return false;
     const bool winograd = ood_winograd_serves(builder, &spec);

@@ -18,6 +18,8 @@ bool ood_depthwise_lower(struct ood_builder *builder, const struct ood_convoluti
 
 /* kernel/stem.h: the first, of an input's planes. spec->source: plain. */
 bool ood_stem_serves(const struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts);
+/* Its output: of the convolution, or where one max pool alone reads that, the pool's, which is then made with it. */
+bool ood_stem_place(struct ood_builder *builder, const struct ood_convolution_spec *spec, struct ood_operand *out, struct ood_error *err) OOD_MUST_CHECK;
 bool ood_stem_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts,
                     struct ood_error *err) OOD_MUST_CHECK;
 

@@ -63,7 +63,7 @@ static bool pool_lower(struct ood_builder *builder, const struct ood_node *node,
 
 static bool max_pool_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
 {
-    return pool_lower(builder, node, OOD_POOLING_MAX, err);
+    return ood_builder_is_made(builder, node->outputs[0]) || pool_lower(builder, node, OOD_POOLING_MAX, err);
 }
 
 static bool average_pool_lower(struct ood_builder *builder, const struct ood_node *node, struct ood_error *err)
@@ -169,6 +169,12 @@ const struct ood_op ood_op_max_pool = {
     .name = "MaxPool", .since = 1, .least_inputs = 1, .most_inputs = 1,
     .check = pool_check, .shape = pool_shape, .lower = max_pool_lower, .backward = max_pool_backward,
 };
+
+bool ood_max_pool_of(const struct ood_node *node, const struct ood_shape *x, struct ood_window *window, int64_t out[2])
+{
+    struct ood_error err;
+    return node->op == &ood_op_max_pool && pool_window(node, x, window, out, &err);
+}
 
 const struct ood_op ood_op_average_pool = {
     .name = "AveragePool", .since = 1, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_PADS_COUNTED,

@@ -1,6 +1,9 @@
 /* A network's first convolution by our kernel, which reads the input as it lies: which it serves, its weights, its step. */
 #include "kernel/stem.h"
 #include "ops/own_convolution_internal.h"
+#include "ops/window.h"
+
+#define MOST_POOLED 8                        /* rows and columns of a pool's window */
 
 /* Out channels in one or two calls: the widest vectors, and behind them what fits half of one better. A half that would share its panel's inputs
  * with a whole vector (24 channels) goes with it, unless the CPU makes two halves of a vector anyway: 380 against 267 us for 3 to 24 channels
@@ -61,27 +64,88 @@ static bool fill_weights(void *memory, const void *context, struct ood_error *er
     return true;
 }
 
-struct stem { struct parts parts; bool bias; struct ood_steps steps; };
+/* A max pool behind it: rows of the convolution go into it as they are made, and never to memory. */
+struct pool { bool there; struct ood_window window; size_t out_height; struct ood_max_row row; };
 
-static void run_stem(const void *state, void *const *memory)
+struct stem { struct parts parts; bool bias; struct ood_steps steps; const struct ood_kernels *kernels; struct pool pool; };
+
+/* Of `pictures` from source on, `rows` of the output from first_row on. */
+static void run_rows(const struct stem *s, void *const *memory, const float *source, size_t pictures, size_t first_row, size_t rows, float *destination)
 {
-    const struct stem *s = state;
     for (size_t i = 0; i < s->parts.count; i++) {
         const struct part *part = &s->parts.part[i];
+        struct ood_stem_shape shape = part->shape;
+        shape.batch = pictures;
+        shape.out_height = rows;
         const struct ood_stem_call call = {
-            .shape = &part->shape, .source = memory[0], .weights = (const float *)memory[1] + part->weights,
+            .shape = &shape, .source = source, .weights = (const float *)memory[1] + part->weights,
             .bias = s->bias ? (const float *)memory[3] + part->first : NULL, .steps = s->steps.steps, .step_count = s->steps.count,
-            .destination = (float *)memory[2] + part->first
+            .destination = destination + part->first, .first_row = first_row
         };
         part->kernels->stem(&call);
     }
 }
 
+static void run_stem(const void *state, void *const *memory)
+{
+    const struct stem *s = state;
+    const struct ood_stem_shape *shape = &s->parts.part[0].shape;
+    run_rows(s, memory, memory[0], shape->batch, 0, shape->out_height, memory[2]);
+}
+
+/* The last operand holds the rows of a window, each in its place of a ring. */
+static void run_stem_pool(const void *state, void *const *memory)
+{
+    const struct stem *s = state;
+    const struct ood_stem_shape *shape = &s->parts.part[0].shape;
+    const struct ood_window *w = &s->pool.window;
+    const size_t row = s->pool.row.width * s->pool.row.channels, picture = shape->channels * shape->height * shape->width;
+    float *ring = memory[s->bias ? 4 : 3], *y = memory[2];
+    for (size_t n = 0; n < shape->batch; n++)
+        for (size_t out = 0, made = 0; out < s->pool.out_height; out++, y += s->pool.row.out_width * s->pool.row.channels) {
+            const size_t begin = out * w->stride[0], end = begin + w->kernel[0] - w->pad_begin[0];
+            const size_t from = begin < w->pad_begin[0] ? 0 : begin - w->pad_begin[0], to = end < shape->out_height ? end : shape->out_height;
+            const float *rows[MOST_POOLED];
+            for (made = made < from ? from : made; made < to; made++)
+                run_rows(s, memory, (const float *)memory[0] + n * picture, 1, made, 1, ring + made % w->kernel[0] * row);
+            for (size_t r = from; r < to; r++)
+                rows[r - from] = ring + r % w->kernel[0] * row;
+            s->kernels->max_row(y, rows, to - from, &s->pool.row);
+        }
+}
+
+/* The pool that reads the convolution's output, if it is one for here: every window has a pixel of the map. */
+static bool find_pool(const struct ood_builder *builder, const struct ood_convolution_spec *spec, struct pool *pool)
+{
+    const uint32_t value = spec->node->outputs[0];
+    const struct ood_node *node = ood_builder_only_reader(builder, value);
+    const struct ood_shape x = ood_builder_shape(builder, value);
+    int64_t out[2];
+    *pool = (struct pool){ .there = false };
+    if (node == NULL || node->inputs[0] != value || !ood_max_pool_of(node, &x, &pool->window, out))
+        return false;
+    const struct ood_window *w = &pool->window;
+    for (int i = 0; i < 2; i++)
+        if (w->kernel[i] > MOST_POOLED || w->dilation[i] != 1 || (size_t)(out[i] - 1) * w->stride[i] >= (size_t)x.dims[2 + i] + w->pad_begin[i])
+            return false;
+    pool->there = true;
+    pool->out_height = (size_t)out[0];
+    pool->row = (struct ood_max_row){ spec->out_width, (size_t)out[1], spec->out_channels, w->kernel[1], w->stride[1], w->pad_begin[1] };
+    return true;
+}
+
+bool ood_stem_place(struct ood_builder *builder, const struct ood_convolution_spec *spec, struct ood_operand *out, struct ood_error *err)
+{
+    struct pool pool;
+    const uint32_t value = spec->node->outputs[0];
+    return ood_builder_output(builder, find_pool(builder, spec, &pool) ? ood_builder_only_reader(builder, value)->outputs[0] : value, OOD_NHWC, out, err);
+}
+
 bool ood_stem_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts, struct ood_error *err)
 {
-    struct stem state = { .bias = spec->bias != NULL, .steps = posts->before };
+    struct stem state = { .bias = spec->bias != NULL, .steps = posts->before, .kernels = ood_builder_kernels(builder) };
     const struct weights context = { &state.parts, spec };
-    struct ood_operand operands[4] = { spec->source, { .buffer = OOD_NONE }, spec->destination, { .buffer = OOD_NONE } };
+    struct ood_operand operands[5] = { spec->source, { .buffer = OOD_NONE }, spec->destination, { .buffer = OOD_NONE }, { .buffer = OOD_NONE } };
     if (!parts_of(builder, spec, &state.parts))
         return ood_node_fail(spec->node, err, OOD_UNSUPPORTED, "a shape that the stem kernel does not serve");
     const struct part *last = &state.parts.part[state.parts.count - 1];
@@ -91,10 +155,15 @@ bool ood_stem_lower(struct ood_builder *builder, const struct ood_convolution_sp
         return false;
     if (state.bias && !ood_own_bias(builder, spec, &operands[3], err))
         return false;
+    const bool pooled = find_pool(builder, spec, &state.pool);
+    const size_t ring = pooled ? state.pool.window.kernel[0] * spec->out_width * spec->out_channels * sizeof(float) : 0;
+    if (pooled && !ood_builder_scratch(builder, ring, &operands[state.bias ? 4 : 3], err))
+        return false;
     const double taps = (double)(spec->channels * spec->window.kernel[0] * spec->window.kernel[1]);
-    return ood_builder_step(builder, &(struct ood_step_spec){ .node = spec->node, .kernel = ood_builder_kernels(builder)->name.stem, .run = run_stem,
+    return ood_builder_step(builder, &(struct ood_step_spec){ .node = spec->node, .run = pooled ? run_stem_pool : run_stem,
+                                                              .kernel = pooled ? state.kernels->name.stem_pool : state.kernels->name.stem,
                                                               .state = &state, .state_size = sizeof state, .operands = operands,
-                                                              .operand_count = state.bias ? 4 : 3,
+                                                              .operand_count = 3 + (size_t)state.bias + (size_t)pooled,
                                                               .flops = 2 * taps * (double)spec->batch * (double)spec->out_channels *
                                                                        (double)spec->out_height * (double)spec->out_width }, err);
 }

@@ -13,4 +13,7 @@ bool ood_window_read(const struct ood_node *node, const int64_t kernel[2], struc
 bool ood_window_output(const struct ood_node *node, struct ood_window *window, const int64_t size[2], int64_t out[2],
                        struct ood_error *err) OOD_MUST_CHECK;
 
+/* Is this a MaxPool? Its window over a map of shape x, and its output's size. */
+bool ood_max_pool_of(const struct ood_node *node, const struct ood_shape *x, struct ood_window *window, int64_t out[2]);
+
 #endif

@@ -29,6 +29,16 @@ const struct ood_tensor *ood_builder_constant(const struct ood_builder *builder,
     return value_at(builder, value)->constant;
 }
 
+const struct ood_node *ood_builder_only_reader(const struct ood_builder *builder, uint32_t value)
+{
+    const struct ood_graph *graph = builder->model->graph;
+    const uint32_t reader = builder->last_reader[value];
+    const bool apart = reader != OOD_NONE && builder->node_index < builder->cut && reader >= builder->cut;
+    return reader == OOD_NONE || reader == builder->node_index || apart || graph->values[value].uses != 1 ? NULL : &graph->nodes[reader];
+}
+
+bool ood_builder_is_made(const struct ood_builder *builder, uint32_t value) { return builder->placed[value].set; }
+
 enum ood_layout ood_builder_layout(const struct ood_builder *builder, uint32_t value)
 {
     return builder->placed[value].set ? builder->placed[value].layout : OOD_PLAIN;

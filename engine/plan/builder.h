@@ -29,6 +29,11 @@ struct ood_shape ood_builder_shape(const struct ood_builder *builder, uint32_t v
 const struct ood_tensor *ood_builder_constant(const struct ood_builder *builder, uint32_t value);   /* or NULL */
 /* The layout a value's producer left it in (constants: OOD_PLAIN). */
 enum ood_layout ood_builder_layout(const struct ood_builder *builder, uint32_t value);
+/* The one node that reads this value, which the node being lowered makes, and may be done with it at once; NULL: several do, it is asked for, or that
+ * node sees other pictures. */
+const struct ood_node *ood_builder_only_reader(const struct ood_builder *builder, uint32_t value);
+/* Has an earlier node's step made it already? */
+bool ood_builder_is_made(const struct ood_builder *builder, uint32_t value);
 /* Our own arithmetic for this CPU (kernel/kernel.h). */
 const struct ood_kernels *ood_builder_kernels(const struct ood_builder *builder);
 enum ood_convolution ood_builder_convolution(const struct ood_builder *builder);

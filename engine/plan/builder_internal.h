@@ -106,6 +106,7 @@ struct ood_builder {
     struct ood_placed *placed;               /* [value_count] */
     const uint32_t *last_reader;             /* [value_count]: node index, OOD_NONE for outputs */
     uint32_t node_index;                     /* being lowered */
+    uint32_t cut;                            /* nodes from here on see all pictures at once, those before one at a time; 0: no such thing */
     uint32_t scratch_first;                  /* buffers from here on are scratch of the step being built */
     bool views;                              /* values may be views of others */
 };

@@ -210,6 +210,7 @@ bool ood_plan_build(struct ood_model *model, size_t batch, struct ood_error *err
         (batch > 1 && !ood_pieces_cut(model, &cut, &at_cut, err)))
         goto out;
     builder.batch = cut > 0 ? 1 : batch;
+    builder.cut = cut;
     if (!place_inputs(&builder, cut > 0, err))
         goto out;
     for (size_t n = 0; n < graph->node_count; n++) {

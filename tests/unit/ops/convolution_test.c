@@ -1,4 +1,4 @@
-/* Conv: every shape of window, groups, padding, and what is refused. */
+/* Conv: every shape of window, groups, padding, a max pool behind the first, and what is refused. */
 #include "op_case.h"
 
 static const struct op_case cases[] = {
@@ -40,6 +40,14 @@ static const struct op_case cases[] = {
     { "groups of 16", "Conv", "N,48,7,7 48,16,3,3", "group=3 pads=1,1,1,1 strides=2,2", 0, NULL },
     { "groups of 4 and a sum", "a = Conv(x, w) group=4 pads=1,1,1,1; y = Add(a, x)", "x=N,16,5,5 w=16,4,3,3", NULL, 0, NULL },
     { "groups of 4, dilated", "Conv", "N,16,8,8 16,4,3,3", "group=4 dilations=2,2", 0, NULL },
+    { "first, relu, max pool", "a = Conv(x, w, b) strides=2,2 pads=1,1,1,1; r = Relu(a); y = MaxPool(r) kernel_shape=3,3 strides=2,2 pads=1,1,1,1",
+      "x=N,3,23,30 w=24,3,3,3 b=24", NULL, 0, NULL },
+    { "first, max pool, ceil_mode", "a = Conv(x, w) strides=2,2 pads=3,3,3,3; y = MaxPool(a) kernel_shape=3,3 strides=2,2 ceil_mode=1",
+      "x=N,3,29,21 w=20,3,7,7", NULL, 10, NULL },
+    { "first, max pool of overlapping windows", "a = Conv(x, w, b) pads=1,1,1,1; y = MaxPool(a) kernel_shape=3,5 pads=1,2,1,2", "x=N,1,9,11 w=40,1,3,3 b=40", NULL, 0, NULL },
+    { "first, max pool with gaps", "a = Conv(x, w) pads=1,1,1,1; y = MaxPool(a) kernel_shape=2,1 strides=3,4 pads=1,0,0,0", "x=N,4,11,13 w=5,4,3,3", NULL, 0, NULL },
+    { "first, dilated max pool", "a = Conv(x, w) pads=1,1,1,1; y = MaxPool(a) kernel_shape=2,2 dilations=2,2", "x=N,3,8,8 w=16,3,3,3", NULL, 10, NULL },
+    { "first, max pool and another reader", "a = Conv(x, w) pads=1,1,1,1; p = MaxPool(a) kernel_shape=3,3 pads=1,1,1,1; y = Add(p, a)", "x=N,3,8,8 w=16,3,3,3", NULL, 0, NULL },
     { "2 groups 1x1", "Conv", "N,8,6,6 16,4,1,1", "group=2", 0, NULL },
     { "depthwise", "Conv", "N,16,8,8 16,1,3,3 16", "group=16 pads=1,1,1,1", 0, NULL },
     { "depthwise, odd channels", "Conv", "N,11,8,8 11,1,3,3 11", "group=11 pads=1,1,1,1", 0, NULL },
