@@ -5,7 +5,7 @@
 #include "kernel/kernels_internal.h"
 
 #define PANEL (2 * VECTOR)                   /* columns of packed B that lie together: [panel][k][PANEL] */
-#define RUN OOD_PRODUCT_RUN                              /* of k at a time */
+#define RUN OOD_PRODUCT_RUN                  /* of k at a time */
 #define A_STRIDE (RUN + 16)                  /* of a copied row: neighbours lie in other sets of the first-level cache */
 #if VECTOR == 16
 #define ROWS 12                              /* of a register tile: 24 sums of 32 registers */

@@ -65,7 +65,7 @@ static bool fill_weights(void *memory, const void *context, struct ood_error *er
 }
 
 /* A max pool behind it: rows of the convolution go into it as they are made, and never to memory. */
-struct pool { bool there; struct ood_window window; size_t out_height; struct ood_max_row row; };
+struct pool { uint32_t output; struct ood_window window; size_t out_height; struct ood_max_row row; };
 
 struct stem { struct parts parts; bool bias; struct ood_steps steps; const struct ood_kernels *kernels; struct pool pool; };
 
@@ -121,14 +121,13 @@ static bool find_pool(const struct ood_builder *builder, const struct ood_convol
     const struct ood_node *node = ood_builder_only_reader(builder, value);
     const struct ood_shape x = ood_builder_shape(builder, value);
     int64_t out[2];
-    *pool = (struct pool){ .there = false };
     if (node == NULL || node->inputs[0] != value || !ood_max_pool_of(node, &x, &pool->window, out))
         return false;
     const struct ood_window *w = &pool->window;
     for (int i = 0; i < 2; i++)
         if (w->kernel[i] > MOST_POOLED || w->dilation[i] != 1 || (size_t)(out[i] - 1) * w->stride[i] >= (size_t)x.dims[2 + i] + w->pad_begin[i])
             return false;
-    pool->there = true;
+    pool->output = node->outputs[0];
     pool->out_height = (size_t)out[0];
     pool->row = (struct ood_max_row){ spec->out_width, (size_t)out[1], spec->out_channels, w->kernel[1], w->stride[1], w->pad_begin[1] };
     return true;
@@ -137,8 +136,7 @@ static bool find_pool(const struct ood_builder *builder, const struct ood_convol
 bool ood_stem_place(struct ood_builder *builder, const struct ood_convolution_spec *spec, struct ood_operand *out, struct ood_error *err)
 {
     struct pool pool;
-    const uint32_t value = spec->node->outputs[0];
-    return ood_builder_output(builder, find_pool(builder, spec, &pool) ? ood_builder_only_reader(builder, value)->outputs[0] : value, OOD_NHWC, out, err);
+    return ood_builder_output(builder, find_pool(builder, spec, &pool) ? pool.output : spec->node->outputs[0], OOD_NHWC, out, err);
 }
 
 bool ood_stem_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts, struct ood_error *err)
