@@ -1,6 +1,6 @@
 /* The first convolution of a network by register tiles: up to two vectors of out channels times a few pixels of a row, whose inputs are read one
- * by one out of the planes. Each sum begins with the bias and runs over channels, rows and columns of the window that are inside, one
- * multiply_add each, whatever the tile. */
+ * by one out of the planes. Of one and a half of the widest vectors two pixels make three, so that no lane is idle. Each sum begins with the bias
+ * and runs over channels, rows and columns of the window that are inside, one multiply_add each, whatever the tile. */
 #include "kernel/stem.h"
 
 #include <stdint.h>
@@ -8,6 +8,7 @@
 #include "kernel/kernels_internal.h"
 
 #define PANEL (2 * VECTOR)                   /* out channels */
+#define PAIR (VECTOR + VECTOR / 2)           /* out channels of a last panel whose pixels go in pairs: three vectors for two */
 #if VECTOR == 16 || defined(__aarch64__)
 #define MOST 12                              /* pixels of a tile of two vectors: 24 sums of 32 registers */
 #define FEWER 8
@@ -17,6 +18,12 @@
 #endif
 #define MOST_TAPS 256                        /* channels × window */
 
+/* Floats of the weights of a tap for a panel of so many channels. */
+static size_t panel_floats(size_t channels)
+{
+    return channels == 0 ? 0 : VECTOR == 16 && channels == PAIR ? 2 * PAIR : PANEL;
+}
+
 bool KERNEL(ood_stem_serves)(const struct ood_stem_shape *shape)
 {
     return shape->channels <= 4 && shape->window[0] <= 8 && shape->window[1] <= 8 && (shape->stride == 1 || shape->stride == 2);
@@ -24,7 +31,7 @@ bool KERNEL(ood_stem_serves)(const struct ood_stem_shape *shape)
 
 size_t KERNEL(ood_stem_weights_floats)(const struct ood_stem_shape *shape)
 {
-    size_t floats = (shape->out_channels + PANEL - 1) / PANEL * PANEL;
+    size_t floats = shape->out_channels / PANEL * PANEL + panel_floats(shape->out_channels % PANEL);
     if (shape->out_channels > SIZE_MAX / 64 || __builtin_mul_overflow(floats, shape->channels, &floats) ||
         __builtin_mul_overflow(floats, shape->window[0], &floats) || __builtin_mul_overflow(floats, shape->window[1], &floats) ||
         floats > SIZE_MAX / 4 / sizeof(float))
@@ -32,13 +39,17 @@ size_t KERNEL(ood_stem_weights_floats)(const struct ood_stem_shape *shape)
     return floats;
 }
 
-/* [panel][channel, row, column of the window][PANEL]; out channels behind the last are zero. */
+
+/* [panel][channel, row, column of the window][out channel]: those of a panel, behind them zeros, or those of a pair's second pixel. */
 void KERNEL(ood_stem_weights)(float *out, const float *weights, const struct ood_stem_shape *shape)
 {
     const size_t taps = shape->channels * shape->window[0] * shape->window[1];
-    for (size_t o = 0; o < (shape->out_channels + PANEL - 1) / PANEL * PANEL; o++)
-        for (size_t t = 0; t < taps; t++)
-            out[(o / PANEL * taps + t) * PANEL + o % PANEL] = o < shape->out_channels ? weights[o * taps + t] : 0;
+    for (size_t o = 0; o < shape->out_channels; o += PANEL) {
+        const size_t channels = shape->out_channels - o < PANEL ? shape->out_channels - o : PANEL, floats = panel_floats(channels);
+        for (size_t t = 0; t < taps; t++, out += floats)
+            for (size_t i = 0; i < floats; i++)
+                out[i] = i < channels || floats > PANEL ? weights[(o + i % channels) * taps + t] : 0;
+    }
 }
 
 /* One of the products of each sum: where its input lies, from the first of the pixel's window on, and its weights. */
@@ -51,6 +62,20 @@ struct band {
     size_t count;
     struct tap taps[MOST_TAPS];
 };
+
+/* The steps on a tile's sums. A ReLU alone leaves them in their registers; what others call for does not. */
+INLINE void finish(vec *sum, size_t rows, size_t width, const struct ood_stem_call *call)
+{
+    const size_t together = STEP_VECTORS / width;
+    if (call->step_count == 1 && call->steps[0].function == OOD_UNARY_RELU) {
+        UNROLL for (size_t i = 0; i < rows; i++)
+            UNROLL for (size_t v = 0; v < width; v++)
+                sum[i * width + v] = at_least((vec){ 0 }, sum[i * width + v]);
+        return;
+    }
+    UNROLL for (size_t i = 0; i < rows; i += together)
+        apply_steps(sum + i * width, (rows - i < together ? rows - i : together) * width, call->steps, call->step_count);
+}
 
 /* x: where the window of the first pixel begins. pixels, width (vectors) and stride are constants where this is inlined. */
 INLINE void tile(float *y, const float *x, const struct band *band, size_t pixels, size_t width, size_t stride)
@@ -74,8 +99,7 @@ INLINE void tile(float *y, const float *x, const struct band *band, size_t pixel
                 sum[p * width + v] = multiply_add(value, factor[v], sum[p * width + v]);
         }
     }
-    UNROLL for (size_t p = 0; p < pixels; p += 4)
-        apply_steps(sum + p * width, (pixels - p < 4 ? pixels - p : 4) * width, band->call->steps, band->call->step_count);
+    finish(sum, pixels, width, band->call);
     UNROLL for (size_t p = 0; p < pixels; p++)
         UNROLL for (size_t v = 0; v < width; v++) {
             float *at = y + p * target + v * VECTOR;
@@ -86,6 +110,50 @@ INLINE void tile(float *y, const float *x, const struct band *band, size_t pixel
         }
 }
 
+#if VECTOR == 16
+/* Two vectors' halves: the first one's lower, the second one's upper. */
+INLINE vec halves(vec lower, vec upper)
+{
+    return (vec)_mm512_mask_blend_ps(0xFF00, (__m512)lower, (__m512)upper);
+}
+
+/* The same for pixels of PAIR channels, an even number of them: the second of three vectors holds the last channels of a pair's one pixel and the
+ * first of the other. */
+INLINE void pair_tile(float *y, const float *x, const struct band *band, size_t pixels, size_t stride)
+{
+    const size_t target = band->call->shape->target_pixel, half = VECTOR / 2;
+    vec sum[MOST * 2], bias[3] = { { 0 }, { 0 }, { 0 } };
+    if (band->bias != NULL) {
+        bias[0] = load(band->bias);
+        bias[2] = load(band->bias + half);
+        bias[1] = (vec)_mm512_shuffle_f32x4((__m512)bias[2], (__m512)bias[0], 0x4E);
+    }
+    UNROLL for (size_t p = 0; p < pixels / 2; p++)
+        UNROLL for (size_t v = 0; v < 3; v++)
+            sum[p * 3 + v] = bias[v];
+    for (const struct tap *tap = band->taps, *end = tap + band->count; tap < end; tap++) {
+        const float *from = x + tap->offset;
+        const vec factor[3] = { load(tap->weights), load(tap->weights + VECTOR), load(tap->weights + 2 * VECTOR) };
+        UNROLL for (size_t p = 0; p < pixels / 2; p++) {
+            vec one = splat(from[2 * p * stride]), other = splat(from[(2 * p + 1) * stride]);
+            KEEP(one);
+            KEEP(other);
+            sum[p * 3] = multiply_add(one, factor[0], sum[p * 3]);
+            sum[p * 3 + 1] = multiply_add(halves(one, other), factor[1], sum[p * 3 + 1]);
+            sum[p * 3 + 2] = multiply_add(other, factor[2], sum[p * 3 + 2]);
+        }
+    }
+    finish(sum, pixels / 2, 3, band->call);
+    UNROLL for (size_t p = 0; p < pixels / 2; p++) {
+        float *at = y + 2 * p * target;
+        store(at, sum[p * 3]);
+        _mm256_storeu_ps(at + VECTOR, _mm512_castps512_ps256((__m512)sum[p * 3 + 1]));
+        _mm256_storeu_ps(at + target, _mm512_extractf32x8_ps((__m512)sum[p * 3 + 1], 1));
+        store(at + target + half, sum[p * 3 + 2]);
+    }
+}
+#endif
+
 typedef void tile_function(float *y, const float *x, const struct band *band);
 
 #define TILE(pixels, width, stride) \
@@ -94,19 +162,30 @@ typedef void tile_function(float *y, const float *x, const struct band *band);
         tile(y, x, band, pixels, width, stride); \
     }
 TILE(12, 1, 1) TILE(8, 1, 1) TILE(1, 1, 1) TILE(12, 1, 2) TILE(8, 1, 2) TILE(1, 1, 2) TILE(1, 2, 1) TILE(1, 2, 2)
+#if VECTOR == 16
+#define PAIR_TILE(pixels, stride) \
+    static void pair_tile_##pixels##_##stride(float *y, const float *x, const struct band *band) \
+    { \
+        pair_tile(y, x, band, pixels, stride); \
+    }
+PAIR_TILE(16, 1) PAIR_TILE(8, 1) PAIR_TILE(16, 2) PAIR_TILE(8, 2)
+#endif
 #if MOST == 12
 TILE(12, 2, 1) TILE(8, 2, 1) TILE(12, 2, 2) TILE(8, 2, 2)
 #else
 TILE(6, 2, 1) TILE(4, 2, 1) TILE(6, 2, 2) TILE(4, 2, 2)
 #endif
 
-/* By width and stride. */
-static const struct sizes { size_t most, fewer; tile_function *large, *small, *one; } sizes[2][2] = {
+/* By width, the third for pairs, and stride. */
+static const struct sizes { size_t most, fewer; tile_function *large, *small, *one; } sizes[][2] = {
     { { 12, 8, tile_12_1_1, tile_8_1_1, tile_1_1_1 }, { 12, 8, tile_12_1_2, tile_8_1_2, tile_1_1_2 } },
 #if MOST == 12
     { { MOST, FEWER, tile_12_2_1, tile_8_2_1, tile_1_2_1 }, { MOST, FEWER, tile_12_2_2, tile_8_2_2, tile_1_2_2 } },
 #else
     { { MOST, FEWER, tile_6_2_1, tile_4_2_1, tile_1_2_1 }, { MOST, FEWER, tile_6_2_2, tile_4_2_2, tile_1_2_2 } },
+#endif
+#if VECTOR == 16
+    { { 16, 8, pair_tile_16_1, pair_tile_8_1, tile_1_2_1 }, { 16, 8, pair_tile_16_2, pair_tile_8_2, tile_1_2_2 } },
 #endif
 };
 
@@ -124,12 +203,13 @@ static struct range inside(long begin, size_t window, size_t size)
 static void list_taps(struct band *band, const float *weights, struct range rows, struct range columns)
 {
     const struct ood_stem_shape *s = band->call->shape;
+    const size_t floats = panel_floats(band->out_channels);
     band->count = 0;
     for (size_t c = 0; c < s->channels; c++)
         for (size_t r = rows.from; r < rows.to; r++)
             for (size_t k = columns.from; k < columns.to; k++)
                 band->taps[band->count++] = (struct tap){ (long)((c * s->height + r) * s->width + k),
-                                                          weights + ((c * s->window[0] + r) * s->window[1] + k) * PANEL };
+                                                          weights + ((c * s->window[0] + r) * s->window[1] + k) * floats };
 }
 
 /* A row of outputs of one panel, whose windows begin at row `top` of the map: at the edges pixel by pixel, between them in tiles, of which the last
@@ -137,7 +217,7 @@ static void list_taps(struct band *band, const float *weights, struct range rows
 static void panel_row(float *y, struct band *band, const float *map, long top, const float *weights)
 {
     const struct ood_stem_shape *s = band->call->shape;
-    const struct sizes *kind = &sizes[band->out_channels > VECTOR][s->stride - 1];
+    const struct sizes *kind = &sizes[panel_floats(band->out_channels) > PANEL ? 2 : band->out_channels > VECTOR][s->stride - 1];
     const struct range rows = inside(top, s->window[0], s->height), all = { 0, s->window[1] };
     const float *row = map + top * (long)s->width - (long)s->pad_left;
     size_t first = (s->pad_left + s->stride - 1) / s->stride, end = s->width + s->pad_left;
@@ -178,7 +258,7 @@ void KERNEL(ood_stem)(const struct ood_stem_call *call)
             }
 }
 
-/* The greatest of one vector of channels over a window. from, to: its columns of the map. */
+/* The greatest of one vector of channels, of which `part` are there, over a window. from, to: its columns of the map. */
 INLINE vec greatest(const float *const *rows, size_t row_count, size_t from, size_t to, size_t channels, size_t c, size_t part)
 {
     vec most = part == VECTOR ? load(rows[0] + from * channels + c) : load_part(rows[0] + from * channels + c, part, 0);
@@ -190,16 +270,65 @@ INLINE vec greatest(const float *const *rows, size_t row_count, size_t from, siz
     return most;
 }
 
+INLINE void put(float *y, size_t part, vec v)
+{
+    if (part == VECTOR)
+        store(y, v);
+    else
+        store_part(y, part, v);
+}
+
+/* The greatest of one vector of channels over a column of three rows. */
+INLINE vec greatest_of_column(const float *const *rows, size_t at, size_t part)
+{
+    vec row[3];
+    UNROLL for (size_t r = 0; r < 3; r++)
+        row[r] = part == VECTOR ? load(rows[r] + at) : load_part(rows[r] + at, part, 0);
+    return at_least(at_least(row[0], row[1]), row[2]);
+}
+
+/* Two vectors of channels, from channel c on, of `count` outputs whose windows have three rows and three columns, the first from column `from` on,
+ * and lie two apart: the last column of one is the first of the next. part: channels of the second vector. */
+INLINE void overlapping(float *y, const float *const *rows, size_t from, size_t count, size_t channels, size_t c, size_t part)
+{
+    size_t at = from * channels + c;
+    vec low = greatest_of_column(rows, at, VECTOR), high = greatest_of_column(rows, at + VECTOR, part);
+    for (size_t x = 0; x < count; x++, y += channels) {
+        const vec inner_low = greatest_of_column(rows, at + channels, VECTOR), inner_high = greatest_of_column(rows, at + channels + VECTOR, part);
+        at += 2 * channels;
+        const vec next_low = greatest_of_column(rows, at, VECTOR), next_high = greatest_of_column(rows, at + VECTOR, part);
+        store(y + c, at_least(at_least(low, inner_low), next_low));
+        put(y + c + VECTOR, part, at_least(at_least(high, inner_high), next_high));
+        low = next_low;
+        high = next_high;
+    }
+}
+
 void KERNEL(ood_max_row)(float *y, const float *const *rows, size_t row_count, const struct ood_max_row *shape)
 {
-    const size_t channels = shape->channels;
-    for (size_t x = 0; x < shape->out_width; x++, y += channels) {
-        const size_t begin = x * shape->stride, end = begin + shape->window - shape->pad_left;
-        const size_t from = begin < shape->pad_left ? 0 : begin - shape->pad_left, to = end < shape->width ? end : shape->width;
-        size_t c = 0;
-        for (; channels - c >= VECTOR; c += VECTOR)
-            store(y + c, greatest(rows, row_count, from, to, channels, c, VECTOR));
-        if (c < channels)
-            store_part(y + c, channels - c, greatest(rows, row_count, from, to, channels, c, channels - c));
+    const size_t channels = shape->channels, stride = shape->stride;
+    size_t first = (shape->pad_left + stride - 1) / stride, end = shape->width + shape->pad_left, c = 0;
+    end = end < shape->window ? 0 : (end - shape->window) / stride + 1;      /* outputs first … end - 1 have whole windows */
+    end = end > shape->out_width ? shape->out_width : end;
+    first = first < end ? first : end;
+    if (row_count == 3 && shape->window == 3 && stride == 2 && first < end)
+        for (; channels - c > VECTOR; c += channels - c < PANEL ? channels - c : PANEL) {
+            const size_t from = first * 2 - shape->pad_left;
+            if (channels - c >= PANEL)
+                overlapping(y + first * channels, rows, from, end - first, channels, c, VECTOR);
+            else
+                overlapping(y + first * channels, rows, from, end - first, channels, c, channels - c - VECTOR);
+        }
+    for (size_t x = 0; x < shape->out_width; x++) {
+        if (x == first && c >= channels)
+            x = end;
+        if (x == shape->out_width)
+            break;
+        const size_t begin = x * stride, last = begin + shape->window - shape->pad_left;
+        const size_t from = begin < shape->pad_left ? 0 : begin - shape->pad_left, to = last < shape->width ? last : shape->width;
+        for (size_t i = x >= first && x < end ? c : 0; i < channels; i += VECTOR) {
+            const size_t part = channels - i < VECTOR ? channels - i : VECTOR;
+            put(y + x * channels + i, part, greatest(rows, row_count, from, to, channels, i, part));
+        }
     }
 }

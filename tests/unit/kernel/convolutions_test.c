@@ -8,7 +8,9 @@
 #include "kernel/depthwise.h"
 #include "kernel/stem.h"
 
-static const struct ood_unary_step relu6 = { OOD_UNARY_CLIP, 0, 6 };
+/* What follows the sums: nothing, one step, another. */
+enum after { NOTHING, CLIP, RELU };
+static const struct ood_unary_step steps[] = { [CLIP] = { OOD_UNARY_CLIP, 0, 6 }, [RELU] = { OOD_UNARY_RELU, 0, 0 } };
 
 static void fill(struct ood_random *random, float *x, size_t n)
 {
@@ -30,9 +32,9 @@ static void add(struct sum *sum, double a, double b)
     sum->size += fabs(a * b);
 }
 
-static void check_sum(struct sum sum, bool clipped, float found)
+static void check_sum(struct sum sum, enum after after, float found)
 {
-    const double value = clipped ? fmin(fmax(sum.value, 0), 6) : sum.value;
+    const double value = after == CLIP ? fmin(fmax(sum.value, 0), 6) : after == RELU ? fmax(sum.value, 0) : sum.value;
     if (!(fabs((double)found - value) <= 1e-6 * sum.size + 1e-30))
         fail_msg("%.9g, expected %.9g", (double)found, value);
 }
@@ -100,7 +102,7 @@ static void check_depthwise(const struct ood_kernels *kernels, const struct dept
     fill(&random, x.at, BATCH * in - gap);
     fill(&random, w.at, taps * c->pixel - gap);
     fill(&random, b.at, c->channels);
-    struct ood_depthwise_call call = { .shape = &shape, .source = x.at, .weights = w.at, .bias = c->bias ? b.at : NULL, .steps = &relu6,
+    struct ood_depthwise_call call = { .shape = &shape, .source = x.at, .weights = w.at, .bias = c->bias ? b.at : NULL, .steps = &steps[CLIP],
                                        .step_count = c->clip ? 1 : 0, .destination = y.at };
     kernels->depthwise(&call);
     for (size_t n = 0; n < BATCH; n++)
@@ -112,7 +114,7 @@ static void check_depthwise(const struct ood_kernels *kernels, const struct dept
                 if (k >= c->channels)
                     assert_true(isnan(found));
                 else
-                    check_sum(depthwise_sum(c, x.at + n * in, w.at, b.at, i / shape.out_width, i % shape.out_width, k), c->clip, found);
+                    check_sum(depthwise_sum(c, x.at + n * in, w.at, b.at, i / shape.out_width, i % shape.out_width, k), c->clip ? CLIP : NOTHING, found);
             }
     shape.batch = 1;
     call.destination = one.at;
@@ -153,16 +155,21 @@ static void depthwise_serves_what_it_has_tiles_for(void **state)
 
 /* ---- stem ---- */
 
-struct stem_case { size_t rows, columns, stride, height, width, top, left, bottom, right, channels, out_channels, pixel; bool bias, clip; };
+struct stem_case { size_t rows, columns, stride, height, width, top, left, bottom, right, channels, out_channels, pixel; bool bias; enum after after; };
 
 static const struct stem_case stem_cases[] = {
-    { 3, 3, 2, 9, 9, 1, 1, 1, 1, 3, 24, 24, true, true },        { 3, 3, 2, 8, 65, 0, 0, 1, 1, 3, 32, 32, true, true },
-    { 3, 3, 1, 32, 32, 1, 1, 1, 1, 3, 16, 16, true, false },     { 3, 3, 1, 3, 13, 1, 1, 1, 1, 1, 5, 7, false, true },
-    { 7, 7, 2, 20, 41, 3, 3, 3, 3, 3, 64, 64, true, true },      { 1, 1, 1, 4, 6, 0, 0, 0, 0, 4, 40, 40, true, false },
-    { 5, 3, 1, 6, 9, 2, 1, 2, 1, 2, 33, 50, true, true },        { 3, 5, 2, 7, 4, 1, 2, 1, 2, 3, 8, 8, true, true },
-    { 5, 5, 1, 2, 2, 2, 2, 2, 2, 3, 17, 17, true, true },        { 3, 3, 1, 1, 1, 4, 4, 4, 4, 3, 16, 16, true, true },
-    { 2, 2, 2, 10, 50, 0, 0, 0, 0, 3, 12, 12, false, false },    { 3, 3, 1, 4, 8, 0, 0, 0, 0, 3, 48, 48, true, true },
-    { 3, 3, 1, 4, 7, 1, 1, 1, 1, 3, 9, 9, true, true },          { 3, 3, 2, 4, 19, 1, 1, 1, 1, 3, 64, 70, true, true },
+    { 3, 3, 2, 9, 9, 1, 1, 1, 1, 3, 24, 24, true, CLIP },        { 3, 3, 2, 8, 65, 0, 0, 1, 1, 3, 32, 32, true, CLIP },
+    { 3, 3, 1, 32, 32, 1, 1, 1, 1, 3, 16, 16, true, NOTHING },     { 3, 3, 1, 3, 13, 1, 1, 1, 1, 1, 5, 7, false, CLIP },
+    { 7, 7, 2, 20, 41, 3, 3, 3, 3, 3, 64, 64, true, CLIP },      { 1, 1, 1, 4, 6, 0, 0, 0, 0, 4, 40, 40, true, NOTHING },
+    { 5, 3, 1, 6, 9, 2, 1, 2, 1, 2, 33, 50, true, CLIP },        { 3, 5, 2, 7, 4, 1, 2, 1, 2, 3, 8, 8, true, CLIP },
+    { 5, 5, 1, 2, 2, 2, 2, 2, 2, 3, 17, 17, true, CLIP },        { 3, 3, 1, 1, 1, 4, 4, 4, 4, 3, 16, 16, true, CLIP },
+    { 2, 2, 2, 10, 50, 0, 0, 0, 0, 3, 12, 12, false, NOTHING },    { 3, 3, 1, 4, 8, 0, 0, 0, 0, 3, 48, 48, true, CLIP },
+    { 3, 3, 1, 4, 7, 1, 1, 1, 1, 3, 9, 9, true, CLIP },          { 3, 3, 2, 4, 19, 1, 1, 1, 1, 3, 64, 70, true, CLIP },
+    /* one and a half vectors of the widest kind: each width of a tile, borders, strides */
+    { 3, 3, 2, 5, 34, 1, 1, 1, 1, 3, 24, 24, true, RELU },       { 3, 3, 2, 4, 16, 0, 0, 1, 1, 3, 24, 24, false, CLIP },
+    { 3, 3, 1, 3, 16, 1, 1, 1, 1, 3, 24, 31, true, RELU },       { 3, 3, 1, 3, 10, 1, 1, 1, 1, 4, 56, 56, true, NOTHING },
+    { 7, 5, 2, 9, 75, 3, 2, 3, 2, 1, 56, 60, false, RELU },      { 1, 1, 1, 2, 17, 0, 0, 0, 0, 3, 24, 24, true, CLIP },
+    { 3, 3, 2, 6, 3, 1, 1, 1, 1, 3, 24, 24, true, RELU },        { 3, 3, 1, 2, 40, 1, 1, 1, 1, 3, 12, 12, true, RELU },
 };
 
 static struct sum stem_sum(const struct stem_case *c, const float *x, const float *w, const float *bias, size_t y, size_t column, size_t out)
@@ -201,8 +208,8 @@ static void check_stem(const struct ood_kernels *kernels, const struct stem_case
     fill(&random, w.at, weights);
     fill(&random, b.at, c->out_channels);
     kernels->stem_weights(packed.at, w.at, &shape);
-    struct ood_stem_call call = { .shape = &shape, .source = x.at, .weights = packed.at, .bias = c->bias ? b.at : NULL, .steps = &relu6,
-                                  .step_count = c->clip ? 1 : 0, .destination = y.at };
+    struct ood_stem_call call = { .shape = &shape, .source = x.at, .weights = packed.at, .bias = c->bias ? b.at : NULL, .steps = &steps[c->after],
+                                  .step_count = c->after != NOTHING, .destination = y.at };
     kernels->stem(&call);
     for (size_t n = 0; n < BATCH; n++)
         for (size_t i = 0; i < shape.out_height * shape.out_width; i++)
@@ -211,7 +218,7 @@ static void check_stem(const struct ood_kernels *kernels, const struct stem_case
                 if (k >= c->out_channels)
                     assert_true(isnan(found));
                 else
-                    check_sum(stem_sum(c, x.at + n * in, w.at, b.at, i / shape.out_width, i % shape.out_width, k), c->clip, found);
+                    check_sum(stem_sum(c, x.at + n * in, w.at, b.at, i / shape.out_width, i % shape.out_width, k), c->after, found);
             }
     shape.batch = 1;
     call.destination = one.at;
@@ -232,6 +239,52 @@ static void stem_is_right(void **state)
     }
 }
 
+/* ---- rows of a max pool ---- */
+
+/* Windows of `window` columns and as many rows as there are; the first column is -pad. */
+static void check_max_row(const struct ood_kernels *kernels, size_t channels, size_t width, size_t window, size_t stride, size_t pad, size_t row_count)
+{
+    const size_t out_width = (width + pad - window) / stride + 2;            /* the last window goes past the end, or begins there at most */
+    struct ood_max_row shape = { width, (out_width - 1) * stride < width + pad ? out_width : out_width - 1, channels, window, stride, pad };
+    struct guarded row[3], y = guard(shape.out_width * channels, channels % 2 == 0);
+    const float *rows[3];
+    struct ood_random random;
+    ood_random_seed(&random, channels);
+    for (size_t r = 0; r < row_count; r++) {
+        row[r] = guard(width * channels, r % 2 == 0);
+        fill(&random, row[r].at, width * channels);
+        rows[r] = row[r].at;
+    }
+    kernels->max_row(y.at, rows, row_count, &shape);
+    for (size_t x = 0; x < shape.out_width; x++)
+        for (size_t c = 0; c < channels; c++) {
+            float most = -INFINITY;
+            for (size_t r = 0; r < row_count; r++)
+                for (size_t k = x * stride; k < x * stride + window; k++)
+                    if (k >= pad && k - pad < width)
+                        most = fmaxf(most, rows[r][(k - pad) * channels + c]);
+            if (y.at[x * channels + c] != most)
+                fail_msg("%s, %zu channels, %zu columns, window %zu, stride %zu, pad %zu, %zu rows: output %zu of channel %zu is %.9g, expected %.9g",
+                         kernels->isa, channels, width, window, stride, pad, row_count, x, c, (double)y.at[x * channels + c], (double)most);
+        }
+    for (size_t r = 0; r < row_count; r++)
+        unguard(&row[r]);
+    unguard(&y);
+}
+
+static void max_row_is_right(void **state)
+{
+    (void)state;
+    for_each_version(kernels)
+        for (size_t channels = 1; channels <= 72; channels++)
+            for (size_t width = 3; width <= 12; width++)
+                for (size_t pad = 0; pad <= 2; pad++)
+                    for (size_t rows = 1; rows <= 3; rows++) {
+                        check_max_row(kernels, channels, width, 3, 2, pad, rows);
+                        check_max_row(kernels, channels, width, 2, 1 + width % 3, pad % 2, rows);
+                    }
+}
+
 static void stem_refuses_sizes_that_overflow(void **state)
 {
     (void)state;
@@ -250,6 +303,7 @@ int main(void)
         cmocka_unit_test(depthwise_serves_what_it_has_tiles_for),
         cmocka_unit_test(stem_is_right),
         cmocka_unit_test(stem_refuses_sizes_that_overflow),
+        cmocka_unit_test(max_row_is_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,6 +42,8 @@ static const struct op_case cases[] = {
     { "groups of 4, dilated", "Conv", "N,16,8,8 16,4,3,3", "group=4 dilations=2,2", 0, NULL },
     { "first, relu, max pool", "a = Conv(x, w, b) strides=2,2 pads=1,1,1,1; r = Relu(a); y = MaxPool(r) kernel_shape=3,3 strides=2,2 pads=1,1,1,1",
       "x=N,3,23,30 w=24,3,3,3 b=24", NULL, 0, NULL },
+    { "first, max pool as ShuffleNet begins, wider", "a = Conv(x, w, b) strides=2,2 pads=1,1,1,1; r = Relu(a); y = MaxPool(r) kernel_shape=3,3 strides=2,2 pads=1,1,1,1",
+      "x=N,3,40,72 w=56,3,3,3 b=56", NULL, 0, NULL },
     { "first, max pool, ceil_mode", "a = Conv(x, w) strides=2,2 pads=3,3,3,3; y = MaxPool(a) kernel_shape=3,3 strides=2,2 ceil_mode=1",
       "x=N,3,29,21 w=20,3,7,7", NULL, 10, NULL },
     { "first, max pool of overlapping windows", "a = Conv(x, w, b) pads=1,1,1,1; y = MaxPool(a) kernel_shape=3,5 pads=1,2,1,2", "x=N,1,9,11 w=40,1,3,3 b=40", NULL, 0, NULL },
