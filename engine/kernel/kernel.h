@@ -58,7 +58,7 @@ struct ood_depthwise_shape;                  /* kernel/depthwise.h */
 struct ood_depthwise_call;
 struct ood_stem_shape;                       /* kernel/stem.h */
 struct ood_stem_call;
-struct ood_max_row;
+struct ood_max_columns;
 struct ood_winograd_shape;                   /* kernel/winograd.h */
 struct ood_winograd_call;
 struct ood_winograd_gradient_call;
@@ -137,8 +137,10 @@ struct ood_kernels {
     size_t (*stem_weights_floats)(const struct ood_stem_shape *shape);
     void (*stem_weights)(float *out, const float *weights, const struct ood_stem_shape *shape);
     void (*stem)(const struct ood_stem_call *call);
-    /* y [out_width][channels], rows[row_count] of [width][channels]; every window has a column of the map. A NaN may be lost, as in oneDNN's pools. */
-    void (*max_row)(float *y, const float *const *rows, size_t row_count, const struct ood_max_row *shape);
+    /* A max pool of a map [height][width][channels], a row at a time: its columns, y [out_width][channels], row [width][channels], where every
+     * window has a column of the map; then its rows, n floats each. A NaN may be lost, as in oneDNN's pools. */
+    void (*max_columns)(float *y, const float *row, const struct ood_max_columns *shape);
+    void (*max_rows)(float *y, const float *const *rows, size_t row_count, size_t n);
 
     /* 3x3 convolution, kernel/winograd.h. weights [out_channels][channels][3][3] are brought once into this instruction
      * set's form: `out` is winograd_weights_floats floats. Sizes are 0 where they overflow or a shape makes no sense. */

@@ -258,16 +258,10 @@ void KERNEL(ood_stem)(const struct ood_stem_call *call)
             }
 }
 
-/* The greatest of one vector of channels, of which `part` are there, over a window. from, to: its columns of the map. */
-INLINE vec greatest(const float *const *rows, size_t row_count, size_t from, size_t to, size_t channels, size_t c, size_t part)
+/* One vector of channels, of which `part` are there. */
+INLINE vec take(const float *x, size_t part)
 {
-    vec most = part == VECTOR ? load(rows[0] + from * channels + c) : load_part(rows[0] + from * channels + c, part, 0);
-    for (size_t r = 0; r < row_count; r++)
-        for (size_t k = from; k < to; k++) {
-            const float *at = rows[r] + k * channels + c;
-            most = at_least(most, part == VECTOR ? load(at) : load_part(at, part, 0));
-        }
-    return most;
+    return part == VECTOR ? load(x) : load_part(x, part, 0);
 }
 
 INLINE void put(float *y, size_t part, vec v)
@@ -278,57 +272,67 @@ INLINE void put(float *y, size_t part, vec v)
         store_part(y, part, v);
 }
 
-/* The greatest of one vector of channels over a column of three rows. */
-INLINE vec greatest_of_column(const float *const *rows, size_t at, size_t part)
+/* `count` outputs of one vector of channels, whose windows are three columns from x on and two apart: the last of one is the first of the next. */
+INLINE void overlapping(float *y, const float *x, size_t count, size_t channels, size_t part)
 {
-    vec row[3];
-    UNROLL for (size_t r = 0; r < 3; r++)
-        row[r] = part == VECTOR ? load(rows[r] + at) : load_part(rows[r] + at, part, 0);
-    return at_least(at_least(row[0], row[1]), row[2]);
-}
-
-/* Two vectors of channels, from channel c on, of `count` outputs whose windows have three rows and three columns, the first from column `from` on,
- * and lie two apart: the last column of one is the first of the next. part: channels of the second vector. */
-INLINE void overlapping(float *y, const float *const *rows, size_t from, size_t count, size_t channels, size_t c, size_t part)
-{
-    size_t at = from * channels + c;
-    vec low = greatest_of_column(rows, at, VECTOR), high = greatest_of_column(rows, at + VECTOR, part);
-    for (size_t x = 0; x < count; x++, y += channels) {
-        const vec inner_low = greatest_of_column(rows, at + channels, VECTOR), inner_high = greatest_of_column(rows, at + channels + VECTOR, part);
-        at += 2 * channels;
-        const vec next_low = greatest_of_column(rows, at, VECTOR), next_high = greatest_of_column(rows, at + VECTOR, part);
-        store(y + c, at_least(at_least(low, inner_low), next_low));
-        put(y + c + VECTOR, part, at_least(at_least(high, inner_high), next_high));
-        low = next_low;
-        high = next_high;
+    vec last = take(x, part);
+    for (size_t i = 0; i < count; i++, y += channels) {
+        const vec inner = take(x + channels, part), next = take(x += 2 * channels, part);
+        put(y, part, at_least(at_least(last, inner), next));
+        last = next;
     }
 }
 
-void KERNEL(ood_max_row)(float *y, const float *const *rows, size_t row_count, const struct ood_max_row *shape)
+void KERNEL(ood_max_columns)(float *y, const float *row, const struct ood_max_columns *shape)
 {
     const size_t channels = shape->channels, stride = shape->stride;
-    size_t first = (shape->pad_left + stride - 1) / stride, end = shape->width + shape->pad_left, c = 0;
+    size_t first = (shape->pad_left + stride - 1) / stride, end = shape->width + shape->pad_left;
     end = end < shape->window ? 0 : (end - shape->window) / stride + 1;      /* outputs first … end - 1 have whole windows */
     end = end > shape->out_width ? shape->out_width : end;
-    first = first < end ? first : end;
-    if (row_count == 3 && shape->window == 3 && stride == 2 && first < end)
-        for (; channels - c > VECTOR; c += channels - c < PANEL ? channels - c : PANEL) {
-            const size_t from = first * 2 - shape->pad_left;
-            if (channels - c >= PANEL)
-                overlapping(y + first * channels, rows, from, end - first, channels, c, VECTOR);
-            else
-                overlapping(y + first * channels, rows, from, end - first, channels, c, channels - c - VECTOR);
-        }
+    first = first < end && shape->window == 3 && stride == 2 ? first : end;
+    for (size_t c = 0; c < channels && first < end; c += VECTOR) {
+        const float *from = row + (first * stride - shape->pad_left) * channels + c;
+        if (channels - c >= VECTOR)
+            overlapping(y + first * channels + c, from, end - first, channels, VECTOR);
+        else
+            overlapping(y + first * channels + c, from, end - first, channels, channels - c);
+    }
     for (size_t x = 0; x < shape->out_width; x++) {
-        if (x == first && c >= channels)
-            x = end;
+        x = x == first ? end : x;
         if (x == shape->out_width)
             break;
-        const size_t begin = x * stride, last = begin + shape->window - shape->pad_left;
-        const size_t from = begin < shape->pad_left ? 0 : begin - shape->pad_left, to = last < shape->width ? last : shape->width;
-        for (size_t i = x >= first && x < end ? c : 0; i < channels; i += VECTOR) {
-            const size_t part = channels - i < VECTOR ? channels - i : VECTOR;
-            put(y + x * channels + i, part, greatest(rows, row_count, from, to, channels, i, part));
+        const size_t begin = x * stride, behind = begin + shape->window - shape->pad_left;
+        const size_t from = begin < shape->pad_left ? 0 : begin - shape->pad_left, to = behind < shape->width ? behind : shape->width;
+        for (size_t c = 0; c < channels; c += VECTOR) {
+            const size_t part = channels - c < VECTOR ? channels - c : VECTOR;
+            vec most = take(row + from * channels + c, part);
+            for (size_t k = from + 1; k < to; k++)
+                most = at_least(most, take(row + k * channels + c, part));
+            put(y + x * channels + c, part, most);
         }
     }
+}
+
+/* count vectors, which is a constant where this is inlined; of the last there are `part` floats. */
+INLINE void greatest_of_rows(float *y, const float *const *rows, size_t row_count, size_t at, size_t count, size_t part)
+{
+    vec most[BLOCK];
+    UNROLL for (size_t v = 0; v < count; v++)
+        most[v] = take(rows[0] + at + v * VECTOR, v + 1 < count ? VECTOR : part);
+    for (size_t r = 1; r < row_count; r++)
+        UNROLL for (size_t v = 0; v < count; v++)
+            most[v] = at_least(most[v], take(rows[r] + at + v * VECTOR, v + 1 < count ? VECTOR : part));
+    UNROLL for (size_t v = 0; v < count; v++)
+        put(y + at + v * VECTOR, v + 1 < count ? VECTOR : part, most[v]);
+}
+
+void KERNEL(ood_max_rows)(float *y, const float *const *rows, size_t row_count, size_t n)
+{
+    size_t i = 0;
+    for (; n - i >= BLOCK * VECTOR; i += BLOCK * VECTOR)
+        greatest_of_rows(y, rows, row_count, i, BLOCK, VECTOR);
+    for (; n - i >= VECTOR; i += VECTOR)
+        greatest_of_rows(y, rows, row_count, i, 1, VECTOR);
+    if (i < n)
+        greatest_of_rows(y, rows, row_count, i, 1, n - i);
 }

@@ -23,7 +23,7 @@ struct ood_stem_call {
     size_t first_row;                        /* of the output: what is made are the out_height rows from there on */
 };
 
-/* A row of a pool's output, channels last, from `rows` of the map, those of the window that there are: the greatest of each channel. */
-struct ood_max_row { size_t width, out_width, channels, window, stride, pad_left; };
+/* Windows of a max pool in the direction of a row, channels last. */
+struct ood_max_columns { size_t width, out_width, channels, window, stride, pad_left; };
 
 #endif

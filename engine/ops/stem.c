@@ -7,7 +7,7 @@
 
 /* Out channels in one or two calls: the widest vectors, and behind them what fits half of one better. A half that would share its panel's inputs
  * with a whole vector (24 channels) goes with it, unless the CPU makes two halves of a vector anyway: 341 us for 3 to 24 channels of 352 x 352 and
- * their pool on Zen 5, 239 since two pixels are made at a time. */
+ * their pool on Zen 5, 219 since two pixels are made at a time. */
 struct part { const struct ood_kernels *kernels; size_t first, weights; struct ood_stem_shape shape; };
 struct parts { size_t count; struct part part[2]; };
 
@@ -65,7 +65,7 @@ static bool fill_weights(void *memory, const void *context, struct ood_error *er
 }
 
 /* A max pool behind it: rows of the convolution go into it as they are made, and never to memory. */
-struct pool { uint32_t output; struct ood_window window; size_t out_height; struct ood_max_row row; };
+struct pool { uint32_t output; struct ood_window window; size_t out_height; struct ood_max_columns columns; };
 
 struct stem { struct parts parts; bool bias; struct ood_steps steps; const struct ood_kernels *kernels; struct pool pool; };
 
@@ -93,24 +93,26 @@ static void run_stem(const void *state, void *const *memory)
     run_rows(s, memory, memory[0], shape->batch, 0, shape->out_height, memory[2]);
 }
 
-/* The last operand holds the rows of a window, each in its place of a ring. */
+/* The last operand holds the rows of a window after their columns were pooled, each in its place of a ring, and one of the convolution. */
 static void run_stem_pool(const void *state, void *const *memory)
 {
     const struct stem *s = state;
     const struct ood_stem_shape *shape = &s->parts.part[0].shape;
     const struct ood_window *w = &s->pool.window;
-    const size_t row = s->pool.row.width * s->pool.row.channels, picture = shape->channels * shape->height * shape->width;
-    float *ring = memory[s->bias ? 4 : 3], *y = memory[2];
+    const size_t row = s->pool.columns.out_width * s->pool.columns.channels, picture = shape->channels * shape->height * shape->width;
+    float *ring = memory[s->bias ? 4 : 3], *line = ring + w->kernel[0] * row, *y = memory[2];
     for (size_t n = 0; n < shape->batch; n++)
-        for (size_t out = 0, made = 0; out < s->pool.out_height; out++, y += s->pool.row.out_width * s->pool.row.channels) {
+        for (size_t out = 0, made = 0; out < s->pool.out_height; out++, y += row) {
             const size_t begin = out * w->stride[0], end = begin + w->kernel[0] - w->pad_begin[0];
             const size_t from = begin < w->pad_begin[0] ? 0 : begin - w->pad_begin[0], to = end < shape->out_height ? end : shape->out_height;
             const float *rows[MOST_POOLED];
-            for (made = made < from ? from : made; made < to; made++)
-                run_rows(s, memory, (const float *)memory[0] + n * picture, 1, made, 1, ring + made % w->kernel[0] * row);
+            for (made = made < from ? from : made; made < to; made++) {
+                run_rows(s, memory, (const float *)memory[0] + n * picture, 1, made, 1, line);
+                s->kernels->max_columns(ring + made % w->kernel[0] * row, line, &s->pool.columns);
+            }
             for (size_t r = from; r < to; r++)
                 rows[r - from] = ring + r % w->kernel[0] * row;
-            s->kernels->max_row(y, rows, to - from, &s->pool.row);
+            s->kernels->max_rows(y, rows, to - from, row);
         }
 }
 
@@ -129,7 +131,7 @@ static bool find_pool(const struct ood_builder *builder, const struct ood_convol
             return false;
     pool->output = node->outputs[0];
     pool->out_height = (size_t)out[0];
-    pool->row = (struct ood_max_row){ spec->out_width, (size_t)out[1], spec->out_channels, w->kernel[1], w->stride[1], w->pad_begin[1] };
+    pool->columns = (struct ood_max_columns){ spec->out_width, (size_t)out[1], spec->out_channels, w->kernel[1], w->stride[1], w->pad_begin[1] };
     return true;
 }
 
@@ -154,8 +156,8 @@ bool ood_stem_lower(struct ood_builder *builder, const struct ood_convolution_sp
     if (state.bias && !ood_own_bias(builder, spec, &operands[3], err))
         return false;
     const bool pooled = find_pool(builder, spec, &state.pool);
-    const size_t ring = pooled ? state.pool.window.kernel[0] * spec->out_width * spec->out_channels * sizeof(float) : 0;
-    if (pooled && !ood_builder_scratch(builder, ring, &operands[state.bias ? 4 : 3], err))
+    const size_t ring = pooled ? state.pool.window.kernel[0] * state.pool.columns.out_width + spec->out_width : 0;
+    if (pooled && !ood_builder_scratch(builder, ring * spec->out_channels * sizeof(float), &operands[state.bias ? 4 : 3], err))
         return false;
     const double taps = (double)(spec->channels * spec->window.kernel[0] * spec->window.kernel[1]);
     return ood_builder_step(builder, &(struct ood_step_spec){ .node = spec->node, .run = pooled ? run_stem_pool : run_stem,

@@ -239,50 +239,66 @@ static void stem_is_right(void **state)
     }
 }
 
-/* ---- rows of a max pool ---- */
+/* ---- max pool ---- */
 
-/* Windows of `window` columns and as many rows as there are; the first column is -pad. */
-static void check_max_row(const struct ood_kernels *kernels, size_t channels, size_t width, size_t window, size_t stride, size_t pad, size_t row_count)
+/* Windows of `window` columns, the first of which begins at column -pad; the last may go past the end. */
+static void check_max_columns(const struct ood_kernels *kernels, size_t channels, size_t width, size_t window, size_t stride, size_t pad)
 {
-    const size_t out_width = (width + pad - window) / stride + 2;            /* the last window goes past the end, or begins there at most */
-    struct ood_max_row shape = { width, (out_width - 1) * stride < width + pad ? out_width : out_width - 1, channels, window, stride, pad };
-    struct guarded row[3], y = guard(shape.out_width * channels, channels % 2 == 0);
-    const float *rows[3];
+    const size_t inside = (width + pad - window) / stride + 1, out_width = inside * stride < width + pad ? inside + 1 : inside;
+    const struct ood_max_columns shape = { width, out_width, channels, window, stride, pad };
+    struct guarded row = guard(width * channels, channels % 2 == 0), y = guard(out_width * channels, channels % 2 != 0);
     struct ood_random random;
     ood_random_seed(&random, channels);
-    for (size_t r = 0; r < row_count; r++) {
-        row[r] = guard(width * channels, r % 2 == 0);
-        fill(&random, row[r].at, width * channels);
-        rows[r] = row[r].at;
-    }
-    kernels->max_row(y.at, rows, row_count, &shape);
-    for (size_t x = 0; x < shape.out_width; x++)
+    fill(&random, row.at, width * channels);
+    kernels->max_columns(y.at, row.at, &shape);
+    for (size_t x = 0; x < out_width; x++)
         for (size_t c = 0; c < channels; c++) {
             float most = -INFINITY;
-            for (size_t r = 0; r < row_count; r++)
-                for (size_t k = x * stride; k < x * stride + window; k++)
-                    if (k >= pad && k - pad < width)
-                        most = fmaxf(most, rows[r][(k - pad) * channels + c]);
+            for (size_t k = x * stride; k < x * stride + window; k++)
+                if (k >= pad && k - pad < width)
+                    most = fmaxf(most, row.at[(k - pad) * channels + c]);
             if (y.at[x * channels + c] != most)
-                fail_msg("%s, %zu channels, %zu columns, window %zu, stride %zu, pad %zu, %zu rows: output %zu of channel %zu is %.9g, expected %.9g",
-                         kernels->isa, channels, width, window, stride, pad, row_count, x, c, (double)y.at[x * channels + c], (double)most);
+                fail_msg("%s, %zu channels, %zu columns, window %zu, stride %zu, pad %zu: output %zu of channel %zu is %.9g, expected %.9g",
+                         kernels->isa, channels, width, window, stride, pad, x, c, (double)y.at[x * channels + c], (double)most);
         }
-    for (size_t r = 0; r < row_count; r++)
-        unguard(&row[r]);
-    unguard(&y);
+    unguard(&row), unguard(&y);
 }
 
-static void max_row_is_right(void **state)
+static void max_columns_are_right(void **state)
 {
     (void)state;
     for_each_version(kernels)
         for (size_t channels = 1; channels <= 72; channels++)
             for (size_t width = 3; width <= 12; width++)
-                for (size_t pad = 0; pad <= 2; pad++)
-                    for (size_t rows = 1; rows <= 3; rows++) {
-                        check_max_row(kernels, channels, width, 3, 2, pad, rows);
-                        check_max_row(kernels, channels, width, 2, 1 + width % 3, pad % 2, rows);
-                    }
+                for (size_t pad = 0; pad <= 2; pad++) {
+                    check_max_columns(kernels, channels, width, 3, 2, pad);
+                    check_max_columns(kernels, channels, width, 3, 1, pad);
+                    check_max_columns(kernels, channels, width, 2, 1 + width % 3, pad % 2);
+                }
+}
+
+static void max_rows_are_right(void **state)
+{
+    (void)state;
+    for_each_version(kernels)
+        for (size_t n = 1; n <= 70; n++)
+            for (size_t count = 1; count <= 3; count++) {
+                struct guarded row[3], y = guard(n, n % 2 == 0);
+                const float *rows[3];
+                struct ood_random random;
+                ood_random_seed(&random, n);
+                for (size_t r = 0; r < 3; r++) {
+                    row[r] = guard(n, r % 2 == 0);
+                    fill(&random, row[r].at, n);
+                    rows[r] = row[r].at;
+                }
+                kernels->max_rows(y.at, rows, count, n);
+                for (size_t i = 0; i < n; i++)
+                    assert_true(y.at[i] == fmaxf(rows[0][i], fmaxf(rows[count > 1][i], rows[count - 1][i])));
+                for (size_t r = 0; r < 3; r++)
+                    unguard(&row[r]);
+                unguard(&y);
+            }
 }
 
 static void stem_refuses_sizes_that_overflow(void **state)
@@ -303,7 +319,8 @@ int main(void)
         cmocka_unit_test(depthwise_serves_what_it_has_tiles_for),
         cmocka_unit_test(stem_is_right),
         cmocka_unit_test(stem_refuses_sizes_that_overflow),
-        cmocka_unit_test(max_row_is_right),
+        cmocka_unit_test(max_columns_are_right),
+        cmocka_unit_test(max_rows_are_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
