@@ -46,7 +46,7 @@ bool ood_broadcast_make(struct ood_broadcast *out, size_t rank, const size_t *di
 /* Names of the functions as `inspect` shows them: "own:product avx2". */
 struct ood_kernel_names {
     const char *unary, *binary, *scale_shift, *product, *reduce, *normalise, *softmax, *attention, *transpose, *shuffle, *resample, *winograd, *depthwise,
-        *stem, *stem_pool, *training;
+        *pointwise, *stem, *stem_pool, *training;
 };
 
 /* A place along a dimension and what it counts. */
@@ -56,6 +56,8 @@ struct ood_attention_shape;                  /* kernel/attention.h */
 struct ood_attention_call;
 struct ood_depthwise_shape;                  /* kernel/depthwise.h */
 struct ood_depthwise_call;
+struct ood_pointwise_shape;                  /* kernel/pointwise.h */
+struct ood_pointwise_call;
 struct ood_stem_shape;                       /* kernel/stem.h */
 struct ood_stem_call;
 struct ood_max_columns;
@@ -130,6 +132,14 @@ struct ood_kernels {
     /* Depthwise convolution, kernel/depthwise.h: the shapes there are tiles for, of at least a vector of channels. */
     bool (*depthwise_serves)(const struct ood_depthwise_shape *shape);
     void (*depthwise)(const struct ood_depthwise_call *call);
+
+    /* Convolutions of 1x1 with few channels out, kernel/pointwise.h: where this is faster than what else there is. weights
+     * [out_channels][channels] and bias ([out_channels] or NULL) are brought once into this instruction set's form, pointwise_weights_floats
+     * floats (0 where that overflows). */
+    bool (*pointwise_serves)(const struct ood_pointwise_shape *shape);
+    size_t (*pointwise_weights_floats)(const struct ood_pointwise_shape *shape);
+    void (*pointwise_weights)(float *out, const float *weights, const float *bias, const struct ood_pointwise_shape *shape);
+    void (*pointwise)(const struct ood_pointwise_call *call);
 
     /* A network's first convolution, kernel/stem.h. weights [out_channels][channels][window] are brought once into this instruction set's form,
      * stem_weights_floats floats (0 where that overflows). */

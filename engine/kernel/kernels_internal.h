@@ -32,6 +32,10 @@ void KERNEL(ood_resample)(float *y, const float *x, const struct ood_tap *taps, 
                           size_t inner);
 bool KERNEL(ood_depthwise_serves)(const struct ood_depthwise_shape *shape);
 void KERNEL(ood_depthwise)(const struct ood_depthwise_call *call);
+bool KERNEL(ood_pointwise_serves)(const struct ood_pointwise_shape *shape);
+size_t KERNEL(ood_pointwise_weights_floats)(const struct ood_pointwise_shape *shape);
+void KERNEL(ood_pointwise_weights)(float *out, const float *weights, const float *bias, const struct ood_pointwise_shape *shape);
+void KERNEL(ood_pointwise)(const struct ood_pointwise_call *call);
 bool KERNEL(ood_stem_serves)(const struct ood_stem_shape *shape);
 size_t KERNEL(ood_stem_weights_floats)(const struct ood_stem_shape *shape);
 void KERNEL(ood_stem_weights)(float *out, const float *weights, const struct ood_stem_shape *shape);

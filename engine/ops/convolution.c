@@ -1,5 +1,5 @@
-/* Conv (ONNX opset 1, 11): 2-D. Channels last; direct kernels of oneDNN, our depthwise and stem kernels, or our Winograd kernel where the
- * model asks for it. */
+/* Conv (ONNX opset 1, 11): 2-D. Channels last; direct kernels of oneDNN, our depthwise, pointwise and stem kernels, or our Winograd kernel
+ * where the model asks for it. */
 #include <string.h>
 
 #include "ops/gradient_internal.h"
@@ -133,13 +133,14 @@ static bool conv_lower(struct ood_builder *builder, const struct ood_node *node,
                : place_destination(builder, node, &posts, spec.source, &sum, &spec.destination, err)) ||
         !whole_bias(builder, node, spec.out_channels, &spec.bias, &made, err))
         return false;
-    const bool winograd = ood_winograd_serves(builder, &spec);
+    const bool winograd = ood_winograd_serves(builder, &spec), pointwise = ood_pointwise_serves(builder, &spec);
     bool done = winograd    ? ood_winograd_lower(builder, &spec, &posts, sum, err)
                 : stem      ? ood_stem_lower(builder, &spec, &posts, err)
                 : depthwise ? ood_depthwise_lower(builder, &spec, &posts, err)
+                : pointwise ? ood_pointwise_lower(builder, &spec, &posts, sum, err)
                             : lower_direct(builder, &spec, &posts, sum, err);
     if (done)
-        ood_builder_spent(builder, node->inputs[1], winograd || depthwise || stem);      /* oneDNN may ask for other layouts in other plans */
+        ood_builder_spent(builder, node->inputs[1], winograd || depthwise || pointwise || stem);      /* oneDNN may ask for other layouts in other plans */
     done = done && ood_posts_sums(builder, node, &posts, 1, spec.destination, OOD_NHWC, err);
     ood_free(made);
     return done;

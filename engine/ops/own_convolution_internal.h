@@ -1,5 +1,5 @@
 /* Convolutions by kernels of ours other than Winograd's, in inference. Each `serves` is a fixed rule of the shape of one picture: plans of all
- * sizes give the same bits. The posts are those before a sum; with a sum none serves. */
+ * sizes give the same bits. The posts are those before a sum; with a sum only the pointwise kernel serves. */
 #ifndef OOD_OPS_OWN_CONVOLUTION_INTERNAL_H
 #define OOD_OPS_OWN_CONVOLUTION_INTERNAL_H
 
@@ -14,6 +14,11 @@ const struct ood_kernels *ood_half_kernels(const struct ood_kernels *kernels, si
 /* kernel/depthwise.h: each channel by itself. */
 bool ood_depthwise_serves(const struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts);
 bool ood_depthwise_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts,
+                         struct ood_error *err) OOD_MUST_CHECK;
+
+/* kernel/pointwise.h: of 1x1. The first sum and the posts behind it are done with it; sum: its operand, where there is one. */
+bool ood_pointwise_serves(const struct ood_builder *builder, const struct ood_convolution_spec *spec);
+bool ood_pointwise_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts, struct ood_operand sum,
                          struct ood_error *err) OOD_MUST_CHECK;
 
 /* kernel/stem.h: the first, of an input's planes. spec->source: plain. */

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <pthread.h>
 
+#include "kernel/kernel.h"
 #include "ops/ops.h"
 #include "plan/plan.h"
 
@@ -238,6 +239,22 @@ static void winograd_where_it_serves(void **state)
     ood_model_free(winograd);
 }
 
+/* Projections to 8, 24 and 56 channels where vectors have 16 floats, to 8 where they have 8; in every plan. */
+static void pointwise_where_it_serves(void **state)
+{
+    (void)state;
+    const char *isa = ood_kernels_choose()->isa;
+    const size_t expected = strcmp(isa, "avx512") == 0 ? 10 : strcmp(isa, "avx2") == 0 ? 3 : 0;
+    struct ood_model *model = load(check_shared("models/keras_mobilenetv2_035_catdog/model.onnx"), false, OOD_CONVOLUTION_DIRECT);
+    for (size_t batch = 1; batch <= 8; batch++) {
+        size_t served = 0;
+        for (size_t i = 0; i < ood_model_step_count(model, batch); i++)
+            served += strncmp(ood_model_step(model, batch, i).kernel, "own:pointwise ", 14) == 0;
+        assert_int_equal(served, expected);
+    }
+    ood_model_free(model);
+}
+
 static void taps_and_inspection(void **state)
 {
     (void)state;
@@ -266,7 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_network), cmocka_unit_test(same_bits), cmocka_unit_test(pictures_one_by_one), cmocka_unit_test(winograd_where_it_serves),
-        cmocka_unit_test(taps_and_inspection), cmocka_unit_test(shared_networks),
+        cmocka_unit_test(pointwise_where_it_serves), cmocka_unit_test(taps_and_inspection), cmocka_unit_test(shared_networks),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }
