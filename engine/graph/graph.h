@@ -137,9 +137,10 @@ enum ood_pass {
     OOD_PASS_FUSE_POSTS = 1 << 4,            /* activation and residual sum behind Conv, Gemm, MatMul, BatchNormalization, Add */
     OOD_PASS_FUSE_PADS = 1 << 5,             /* Pad by zeros before a Conv becomes its pads */
     OOD_PASS_FUSE_PATTERNS = 1 << 6,         /* GELU, LayerNormalization, attention, channel shuffles as exporters write them: one node each */
-    OOD_PASS_ALL = (1 << 7) - 1,
+    OOD_PASS_SINK_RESIZES = 1 << 7,          /* 1x1 convolutions of enlarged maps are done before these are enlarged */
+    OOD_PASS_ALL = (1 << 8) - 1,
     /* For training, instead of FUSE_POSTS: behind a linear operator a sum, behind BatchNormalization a sum, then an activation; no more. */
-    OOD_PASS_FUSE_TRAINING = 1 << 7,
+    OOD_PASS_FUSE_TRAINING = 1 << 8,
 };
 
 /* Runs the passes of `which` (fold constants and dead-node removal at the end always run) on a graph just read.

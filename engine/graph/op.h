@@ -31,6 +31,7 @@ enum ood_op_traits {
     OOD_OP_PADS_COUNTED = 1 << 18,           /* the same where its attribute count_include_pad is 1; pads below kernel_shape */
     OOD_OP_TRANSPOSE = 1 << 16,              /* attribute perm */
     OOD_OP_CONCAT = 1 << 17,                 /* attribute axis */
+    OOD_OP_RESIZES = 1 << 19,                /* Resize, Upsample: elements are weighted sums of the same channel's, by weights that add up to 1 */
     OOD_OP_BRANCHES = 1 << 9,                /* If: two graphs as attributes, one of which takes its place */
 };
 

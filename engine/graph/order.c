@@ -16,6 +16,15 @@ struct walk {
     size_t depth, done;
 };
 
+/* What the node reads i-th, its inputs first, then what its posts add; or OOD_NONE. */
+static uint32_t reads(const struct ood_node *node, size_t i)
+{
+    if (i < node->input_count)
+        return node->inputs[i];
+    const struct ood_post *post = &node->posts[i - node->input_count];
+    return post->kind == OOD_POST_SUM ? post->value : OOD_NONE;
+}
+
 static bool visit(struct walk *walk, uint32_t start, struct ood_error *err)
 {
     struct ood_graph *graph = walk->graph;
@@ -27,20 +36,20 @@ static bool visit(struct walk *walk, uint32_t start, struct ood_error *err)
         uint32_t at = walk->stack[walk->depth - 1];
         struct ood_node *node = &graph->nodes[at];
         size_t i = walk->next[walk->depth - 1]++;
-        if (i == node->input_count) {
+        if (i == node->input_count + node->post_count) {
             walk->places[at] = (uint32_t)walk->done;
             walk->ordered[walk->done++] = *node;
             walk->states[at] = DONE;
             walk->depth--;
             continue;
         }
-        uint32_t producer = node->inputs[i] == OOD_NONE ? OOD_NONE : graph->values[node->inputs[i]].producer;
+        const uint32_t value = reads(node, i), producer = value == OOD_NONE ? OOD_NONE : graph->values[value].producer;
         if (producer == OOD_NONE || walk->states[producer] == DONE)
             continue;
         if (walk->states[producer] == OPEN)
             return ood_node_fail(node, err, OOD_INVALID,
                                  "input \"%s\" depends on the node's own output: the graph has a cycle",
-                                 ood_printable(graph->values[node->inputs[i]].name).text);
+                                 ood_printable(graph->values[value].name).text);
         walk->states[producer] = OPEN;
         walk->stack[walk->depth] = producer;
         walk->next[walk->depth++] = 0;

@@ -322,19 +322,19 @@ static bool resize_lower(struct ood_builder *builder, const struct ood_node *nod
 
 const struct ood_op ood_op_resize_10 = {
     .name = "Resize", .since = 10, .until = 10, .least_inputs = 2, .most_inputs = 2,
-    .decided_by = 1 << 1, .shape = resize_shape, .lower = resize_lower,
+    .decided_by = 1 << 1, .traits = OOD_OP_RESIZES, .shape = resize_shape, .lower = resize_lower,
 };
 
 const struct ood_op ood_op_resize = {
     .name = "Resize", .since = 11, .least_inputs = 1, .most_inputs = 4,
-    .decided_by = 1 << 2 | 1 << 3, .shape = resize_shape, .lower = resize_lower,
+    .decided_by = 1 << 2 | 1 << 3, .traits = OOD_OP_RESIZES, .shape = resize_shape, .lower = resize_lower,
 };
 
 const struct ood_op ood_op_upsample = {
-    .name = "Upsample", .since = 7, .until = 8, .least_inputs = 1, .most_inputs = 1, .shape = resize_shape, .lower = resize_lower,
+    .name = "Upsample", .since = 7, .until = 8, .least_inputs = 1, .most_inputs = 1, .traits = OOD_OP_RESIZES, .shape = resize_shape, .lower = resize_lower,
 };
 
 const struct ood_op ood_op_upsample_9 = {
     .name = "Upsample", .since = 9, .until = 9, .least_inputs = 2, .most_inputs = 2,
-    .decided_by = 1 << 1, .shape = resize_shape, .lower = resize_lower,
+    .decided_by = 1 << 1, .traits = OOD_OP_RESIZES, .shape = resize_shape, .lower = resize_lower,
 };

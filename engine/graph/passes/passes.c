@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Bias before batch norm: Conv, Add, BatchNormalization then folds into the Conv as a whole. */
+/* Bias before batch norm: Conv, Add, BatchNormalization then folds into the Conv as a whole; what is done before a Resize has all of it. */
 static const struct {
     unsigned which;                          /* 0: always */
     bool (*run)(struct ood_passes *passes, struct ood_error *err);
@@ -15,6 +15,7 @@ static const struct {
     { OOD_PASS_FUSE_PATTERNS, ood_pass_fuse_shuffles },
     { OOD_PASS_FUSE_BIAS, ood_pass_fuse_bias },
     { OOD_PASS_FOLD_BATCH_NORM, ood_pass_fold_batch_norm },
+    { OOD_PASS_SINK_RESIZES, ood_pass_sink_resizes },
     { OOD_PASS_FUSE_POSTS, ood_pass_fuse_posts },
     { OOD_PASS_FUSE_TRAINING, ood_pass_fuse_training },
 };

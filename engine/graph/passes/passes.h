@@ -18,6 +18,7 @@ bool ood_pass_fuse_patterns(struct ood_passes *passes, struct ood_error *err) OO
 bool ood_pass_fuse_shuffles(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
 bool ood_pass_fuse_bias(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
 bool ood_pass_fold_batch_norm(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
+bool ood_pass_sink_resizes(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
 bool ood_pass_fuse_posts(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
 bool ood_pass_fuse_training(struct ood_passes *passes, struct ood_error *err) OOD_MUST_CHECK;
 

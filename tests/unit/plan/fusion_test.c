@@ -513,6 +513,85 @@ static void turned_rows(struct onnx_writer *w)
     finish(w, "y");
 }
 
+/* A neck: a map of 8x6 pixels, and one of 4x3 that is enlarged, into one 1x1 convolution; what differs between the cases. */
+struct neck { int64_t channels; size_t place, others; bool sizes, cubic, uneven, read_elsewhere, twice, wide; int64_t stride; };
+
+static void neck(struct onnx_writer *w, struct neck n)
+{
+    const char *parts[3] = { "a", "a2", "a2" };
+    const bool alone = n.others == 0;
+    const int64_t joined = n.channels + 10 * (int64_t)n.others;
+    onnx_model_begin(w, 13);
+    onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 3, 8, 6));
+    FLOATS(w, "aw", 0, 1, 10, 3, 1, 1);
+    FLOATS(w, "bw", 0, 1, 10, 3, 1, 1);
+    FLOATS(w, "sw", 0, 1, n.channels, 3, 1, 1);
+    FLOATS(w, "cw", 0, 0.2f, 7, joined, 1 + n.wide, 1 + n.wide);
+    FLOATS(w, "cb", 0, 1, 7);
+    onnx_initialiser(w, "scales", ONNX_FLOAT, DIMS(4), (float[]){ 1, 1, 2, n.uneven ? 1 : 2 }, 16);
+    onnx_initialiser(w, "sizes", ONNX_INT64, DIMS(4), (int64_t[]){ 0, n.channels, 8, 6 }, 32);
+    if (n.others > 0)
+        NODE(w, "Conv", "a", "x", "aw");
+    if (n.others > 1)
+        NODE(w, "Conv", "a2", "x", "bw");
+    node(w, "Conv", "s", "x", "sw", NULL);
+    onnx_ints(w, "strides", (int64_t[]){ 2, n.uneven ? 1 : 2 }, 2);
+    onnx_node_end(w);
+    if (n.sizes) {
+        NODE(w, "Shape", "shape", "x");
+        onnx_initialiser(w, "zero", ONNX_INT64, DIMS(1), (int64_t[]){ 0 }, 8);
+        onnx_initialiser(w, "rest", ONNX_INT64, DIMS(3), (int64_t[]){ n.channels, 8, 6 }, 24);
+        NODE(w, "Gather", "pictures", "shape", "zero");
+        onnx_node_begin(w, "Concat", "n_all", (const char *[]){ "pictures", "rest" }, 2, (const char *[]){ "all" }, 1);
+        onnx_int(w, "axis", 0);
+        onnx_node_end(w);
+    }
+    onnx_node_begin(w, "Resize", "n_up", (const char *[]){ "s", "", n.sizes ? "" : "scales", "all" }, n.sizes ? 4 : 3, (const char *[]){ "up" }, 1);
+    onnx_string(w, "mode", n.cubic ? "cubic" : "linear");
+    onnx_node_end(w);
+    parts[2] = parts[n.place];
+    parts[n.place] = "up";
+    if (n.others == 1)
+        parts[1 - n.place] = "a";
+    if (n.others == 2 && n.place < 2)
+        parts[2] = n.place == 0 ? "a" : "a2";
+    if (!alone) {
+        onnx_node_begin(w, "Concat", "n_join", parts, n.others + 1, (const char *[]){ "join" }, 1);
+        onnx_int(w, "axis", 1);
+        onnx_node_end(w);
+    }
+    const char *join = alone ? "up" : "join";
+    node(w, "Conv", "c", join, "cw", "cb");
+    onnx_ints(w, "strides", (int64_t[]){ n.stride, n.stride }, 2);
+    onnx_node_end(w);
+    NODE(w, "Relu", n.twice || n.read_elsewhere ? "r" : "y", "c");
+    if (n.twice) {
+        FLOATS(w, "dw", 0, 0.2f, 7, joined, 1, 1);
+        NODE(w, "Conv", "d", join, "dw");
+        NODE(w, "Sigmoid", "e", "d");
+        NODE(w, "Mul", "g", "d", "e");
+        NODE(w, "Add", "y", "r", "g");
+    }
+    if (n.read_elsewhere) {
+        node(w, "ReduceMean", "m", join, NULL, NULL);
+        onnx_ints(w, "axes", (int64_t[]){ 1 }, 1);
+        onnx_node_end(w);
+        NODE(w, "Mul", "y", "r", "m");
+    }
+    finish(w, "y");
+}
+static void neck_first(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .place = 0, .stride = 1 }); }
+static void neck_last(struct onnx_writer *w) { neck(w, (struct neck){ 32, .others = 1, .place = 1, .stride = 1 }); }
+static void neck_between(struct onnx_writer *w) { neck(w, (struct neck){ 33, .others = 2, .place = 1, .stride = 1, .cubic = true }); }
+static void neck_of_sizes(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 2, .place = 2, .stride = 1, .sizes = true }); }
+static void neck_alone(struct onnx_writer *w) { neck(w, (struct neck){ 40, .stride = 1 }); }
+static void neck_uneven(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 1, .uneven = true }); }
+static void neck_read_twice(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 1, .twice = true }); }
+static void neck_read_elsewhere(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 1, .read_elsewhere = true }); }
+static void neck_narrow(struct onnx_writer *w) { neck(w, (struct neck){ 31, .others = 1, .stride = 1 }); }
+static void neck_strided(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 2 }); }
+static void neck_of_windows(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 1, .wide = true }); }
+
 /* ---- comparing ---- */
 
 static struct ood_model *compile(const struct onnx_writer *w, const char *name, unsigned passes)
@@ -638,6 +717,17 @@ static void fusions_keep_the_result(void **state)
         CASE(attention_scores_read, "MatMul Squeeze Transpose MatMul Softmax Squeeze MatMul MatMul Transpose MatMul"),
         CASE(attention_weights_read, "MatMul Squeeze Transpose MatMul Softmax Squeeze MatMul MatMul Transpose MatMul"),
         CASE(attention_bias_of_rows, "MatMul Squeeze Transpose MatMul Add Softmax Squeeze MatMul Transpose MatMul"),
+        CASE(neck_first, "Conv Conv Conv Resize Resize Conv"),
+        CASE(neck_last, "Conv Conv Conv Resize Resize Conv"),
+        CASE(neck_between, "Conv Conv Conv Concat Conv Resize Resize Conv"),
+        CASE(neck_of_sizes, "Conv Conv Conv Concat Conv Resize Resize Conv"),
+        CASE(neck_alone, "Conv Conv Resize Resize Relu"),
+        CASE(neck_uneven, "Conv Conv Conv Resize Conv"),
+        CASE(neck_read_twice, "Conv Conv Conv Resize Resize Conv Conv Resize Resize Conv Conv"),
+        CASE(neck_read_elsewhere, "Conv Conv Resize Resize Concat Conv Resize Resize Conv ReduceMean Mul"),
+        CASE(neck_narrow, "Conv Conv Resize Resize Concat Conv"),
+        CASE(neck_strided, "Conv Conv Resize Resize Concat Conv"),
+        CASE(neck_of_windows, "Conv Conv Resize Resize Concat Conv"),
         CASE(views, "MatMul BatchNormalization Concat Relu Concat"),
     };
     (void)state;
