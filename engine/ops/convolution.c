@@ -134,13 +134,15 @@ static bool conv_lower(struct ood_builder *builder, const struct ood_node *node,
         !whole_bias(builder, node, spec.out_channels, &spec.bias, &made, err))
         return false;
     const bool winograd = ood_winograd_serves(builder, &spec), pointwise = ood_pointwise_serves(builder, &spec);
+    const bool product = ood_one_pixel_serves(&spec, &posts);
     bool done = winograd    ? ood_winograd_lower(builder, &spec, &posts, sum, err)
                 : stem      ? ood_stem_lower(builder, &spec, &posts, err)
                 : depthwise ? ood_depthwise_lower(builder, &spec, &posts, err)
                 : pointwise ? ood_pointwise_lower(builder, &spec, &posts, sum, err)
+                : product   ? ood_one_pixel_lower(builder, &spec, &posts, err)
                             : lower_direct(builder, &spec, &posts, sum, err);
     if (done)
-        ood_builder_spent(builder, node->inputs[1], winograd || depthwise || pointwise || stem);      /* oneDNN may ask for other layouts in other plans */
+        ood_builder_spent(builder, node->inputs[1], winograd || depthwise || pointwise || product || stem);      /* oneDNN may ask for other layouts in other plans */
     done = done && ood_posts_sums(builder, node, &posts, 1, spec.destination, OOD_NHWC, err);
     ood_free(made);
     return done;

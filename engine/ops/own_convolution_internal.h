@@ -21,6 +21,11 @@ bool ood_pointwise_serves(const struct ood_builder *builder, const struct ood_co
 bool ood_pointwise_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts, struct ood_operand sum,
                          struct ood_error *err) OOD_MUST_CHECK;
 
+/* Products: of 1x1 over maps of one pixel. */
+bool ood_one_pixel_serves(const struct ood_convolution_spec *spec, const struct ood_posts *posts);
+bool ood_one_pixel_lower(struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts,
+                         struct ood_error *err) OOD_MUST_CHECK;
+
 /* kernel/stem.h: the first, of an input's planes. spec->source: plain. */
 bool ood_stem_serves(const struct ood_builder *builder, const struct ood_convolution_spec *spec, const struct ood_posts *posts);
 /* Its output: of the convolution, or where one max pool alone reads that, the pool's, which is then made with it. */
