@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Functions as ONNX defines them. alpha, beta: LEAKY_RELU's slope; CLIP's least and most (most wins where they cross);
  * alpha of ELU, CELU, THRESHOLDED_RELU; SELU's alpha and gamma; HARD_SIGMOID's alpha·x + beta; SHRINK's lambd and bias. SILU is
@@ -51,6 +52,9 @@ struct ood_kernel_names {
 
 /* A place along a dimension and what it counts. */
 struct ood_tap { size_t place; float weight; };
+
+struct ood_pixel_colour { float *out; float mean, std, inverse; };
+struct ood_pixel_planes { float scale; struct ood_pixel_colour colour[3]; };
 
 struct ood_attention_shape;                  /* kernel/attention.h */
 struct ood_attention_call;
@@ -128,6 +132,15 @@ struct ood_kernels {
      * One tap: a copy, its weight is not looked at. */
     void (*resample)(float *y, const float *x, const struct ood_tap *taps, size_t tap_count, size_t outer, size_t from, size_t to,
                      size_t inner);
+
+    /* A picture's bytes. Each gives how many of the n are done, all or none: the caller does what is not.
+     * out[i] = ((upper[i] · upper_weight >> 16) + (lower[i] · lower_weight >> 16) + 2) >> 2, clipped to a byte. */
+    size_t (*blend_rows)(unsigned char *out, const int16_t *upper, const int16_t *lower, int16_t upper_weight, int16_t lower_weight, size_t n);
+    /* out[i][c] = (row[at[i] + c] · low + row[at[i] + 3 + c] · high) >> 4, c < 3, weights[i] = high << 16 | low; eight bytes from row + at[i] on
+     * are read, and out has room for one value more. */
+    size_t (*weigh_pixels)(int16_t *out, const unsigned char *row, const uint32_t *at, const int32_t *weights, size_t n);
+    /* colour[c].out[i] = (rgb[i][c] · scale - mean) / std, each step rounded; by the inverse of std, so that the last bit is to be checked. */
+    size_t (*pixel_planes)(const struct ood_pixel_planes *to, const unsigned char *rgb, size_t n);
 
     /* Depthwise convolution, kernel/depthwise.h: the shapes there are tiles for, of at least a vector of channels. */
     bool (*depthwise_serves)(const struct ood_depthwise_shape *shape);

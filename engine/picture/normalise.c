@@ -1,9 +1,14 @@
 /* Bytes to the network's numbers, by a table of each byte's value in each channel that is made once and kept. */
 #include "picture/picture_internal.h"
 
+#include <string.h>
+
+#include "kernel/kernel.h"
+
 struct ood_normaliser {
     float scale, mean[3], std[3];        /* what the table was made of */
     float value[3][256];
+    const struct ood_kernels *kernels;   /* whose planes have the very bits of the table, or NULL */
 };
 
 static bool made_for(const struct ood_normaliser *table, const struct ood_preprocess *preprocess)
@@ -32,18 +37,45 @@ static void make(struct ood_normaliser *table, const struct ood_preprocess *prep
     }
 }
 
+static bool is_blue_first(const struct ood_preprocess *preprocess) { return preprocess->channels == OOD_CHANNELS_BGR; }
+
+/* The kernel's arguments for planes of `plane` floats: its colours are in the picture's order. */
+static struct ood_pixel_planes planes_at(const struct ood_preprocess *preprocess, float *out, size_t plane)
+{
+    struct ood_pixel_planes planes = { .scale = preprocess->scale };
+    for (size_t i = 0; i < 3; i++) {
+        const size_t c = is_blue_first(preprocess) ? 2 - i : i;
+        planes.colour[i] = (struct ood_pixel_colour){ out + c * plane, preprocess->mean[c], preprocess->std[c], 1 / preprocess->std[c] };
+    }
+    return planes;
+}
+
+/* Does the kernel give the table's bits for every byte? */
+static bool agrees(const struct ood_normaliser *table, const struct ood_preprocess *preprocess, const struct ood_kernels *kernels)
+{
+    unsigned char bytes[256][3];
+    float values[3][256];
+    const struct ood_pixel_planes planes = planes_at(preprocess, values[0], 256);
+    for (size_t i = 0; i < 256; i++)
+        memset(bytes[i], (int)i, 3);
+    return kernels->pixel_planes(&planes, bytes[0], 256) == 256 && memcmp(values, table->value, sizeof values) == 0;
+}
+
 static void colour_rows(const struct ood_preprocess *preprocess, const struct ood_normaliser *table,
                         const unsigned char *rgb, size_t stride, float *out)
 {
     size_t width = preprocess->width, height = preprocess->height, plane = width * height;
-    size_t first = preprocess->channels == OOD_CHANNELS_BGR ? 2 : 0, last = 2 - first;
+    size_t first = is_blue_first(preprocess) ? 2 : 0, last = 2 - first;
     const float *a = table->value[0], *b = table->value[1], *c = table->value[2];
     bool planes = preprocess->layout == OOD_INPUT_NCHW;
     for (size_t y = 0; y < height; y++, rgb += stride) {
         const unsigned char *pixel = rgb;
         if (planes) {
             float *out_a = out + y * width, *out_b = out_a + plane, *out_c = out_b + plane;
-            for (size_t x = 0; x < width; x++, pixel += 3) {
+            const struct ood_pixel_planes row = planes_at(preprocess, out_a, plane);
+            const size_t done = table->kernels != NULL ? table->kernels->pixel_planes(&row, rgb, width) : 0;
+            pixel += 3 * done;
+            for (size_t x = done; x < width; x++, pixel += 3) {
                 out_a[x] = a[pixel[first]];
                 out_b[x] = b[pixel[1]];
                 out_c[x] = c[pixel[last]];
@@ -78,6 +110,8 @@ bool ood_normalise(const struct ood_preprocess *preprocess, const unsigned char 
         if (table == NULL && (table = ood_new(struct ood_normaliser, err)) == NULL)
             return false;
         make(table, preprocess);
+        const struct ood_kernels *kernels = ood_kernels_choose();
+        table->kernels = preprocess->channels != OOD_CHANNELS_GREY && agrees(table, preprocess, kernels) ? kernels : NULL;
         workspace->normaliser = table;
     }
     if (preprocess->channels == OOD_CHANNELS_GREY)

@@ -197,6 +197,38 @@ static struct ood_bytes with_segment(const struct ood_bytes *jpeg, int marker, c
 
 /* Turned and reduced: 227×189 at 1/2 ends in half a pixel, which lies at another edge in each orientation. The result must be
  * the turned result of the unturned file, but for rounding (and the order of the two passes). */
+/* Whatever the kernels do: also where the inverse of a deviation is none, or rounds badly. */
+static void values_are_the_definition(void **state)
+{
+    static const float deviations[] = { 1, 0.229f, 57.375f, 1e-40f, 1e38f, -7 };
+    (void)state;
+    struct ood_workspace workspace = { 0 };
+    struct ood_error err = { 0 };
+    for (size_t width = 1; width <= 40; width++)
+        for (size_t k = 0; k < 4 * sizeof deviations / sizeof deviations[0]; k++) {
+            const float std = deviations[k / 4];
+            struct ood_preprocess p = { .width = width, .height = 7, .scale = 1 / 255.0f, .mean = { 0, 0.456f, -1e-3f }, .std = { std, std * 2, std / 3 },
+                                        .channels = k % 2 == 0 ? OOD_CHANNELS_RGB : OOD_CHANNELS_BGR,
+                                        .layout = k % 4 < 2 ? OOD_INPUT_NCHW : OOD_INPUT_NHWC };
+            unsigned char rgb[40 * 7 * 3];
+            float out[40 * 7 * 3];
+            for (size_t i = 0; i < width * 21; i++)
+                rgb[i] = (unsigned char)(i * 37 + i / 7);
+            const struct ood_picture picture = { .rgb = rgb, .width = width, .height = 7, .area = { 0, 0, (double)width, 7 } };
+            check_ok(ood_preprocess_apply(&p, &picture, &workspace, out, &err));
+            for (size_t i = 0; i < width * 21; i++) {
+                const size_t pixel = i / 3, c = p.channels == OOD_CHANNELS_BGR ? 2 - i % 3 : i % 3;
+                volatile float value = (float)rgb[i] * p.scale;
+                value = value - p.mean[c];
+                value = value / p.std[c];
+                const float expected = value, *found = p.layout == OOD_INPUT_NCHW ? &out[c * width * 7 + pixel] : &out[pixel * 3 + c];
+                if (memcmp(found, &expected, sizeof expected) != 0)
+                    fail_msg("width %zu, case %zu, byte %d of colour %zu: %.9g, expected %.9g", width, k, rgb[i], i % 3, (double)*found, (double)expected);
+            }
+        }
+    ood_workspace_free(&workspace);
+}
+
 static void a_reduced_picture_is_turned_exactly(void **state)
 {
     (void)state;
@@ -455,6 +487,7 @@ int main(void)
         cmocka_unit_test(photographs_agree_with_pillow),
         cmocka_unit_test(twelve_megapixels),
         cmocka_unit_test(the_inputs_size_is_not_resampled),
+        cmocka_unit_test(values_are_the_definition),
         cmocka_unit_test(a_reduced_picture_is_turned_exactly),
         cmocka_unit_test(orientation_is_read_within_bounds),
         cmocka_unit_test(complaints_become_warnings),
