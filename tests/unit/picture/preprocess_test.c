@@ -195,8 +195,6 @@ static struct ood_bytes with_segment(const struct ood_bytes *jpeg, int marker, c
     return out;
 }
 
-/* Turned and reduced: 227×189 at 1/2 ends in half a pixel, which lies at another edge in each orientation. The result must be
- * the turned result of the unturned file, but for rounding (and the order of the two passes). */
 /* Whatever the kernels do: also where the inverse of a deviation is none, or rounds badly. */
 static void values_are_the_definition(void **state)
 {
@@ -229,6 +227,8 @@ static void values_are_the_definition(void **state)
     ood_workspace_free(&workspace);
 }
 
+/* Turned and reduced: 227×189 at 1/2 ends in half a pixel, which lies at another edge in each orientation. The result must be
+ * the turned result of the unturned file, but for rounding (and the order of the two passes). */
 static void a_reduced_picture_is_turned_exactly(void **state)
 {
     (void)state;
