@@ -154,58 +154,53 @@ size_t KERNEL(ood_weigh_pixels)(int16_t *out, const unsigned char *row, const ui
 /* ---- planes of numbers ---- */
 
 #if defined(__AVX2__)
-#define PIXELS 16
+typedef int vec_places __attribute__((vector_size(VECTOR * 4)));
 
-/* A colour's sixteen bytes out of 48: which of each sixteen, and where they come to lie. */
-INLINE __m128i colour(const __m128i bytes[3], const signed char order[3][16])
+/* A vector of pixels, of which each sixteen bytes of the vector begin with four. */
+INLINE vec pixels_at(const unsigned char *rgb)
 {
-    __m128i found[3];
-    UNROLL for (size_t i = 0; i < 3; i++)
-        found[i] = _mm_shuffle_epi8(bytes[i], _mm_loadu_si128((const __m128i_u *)(const void *)order[i]));
-    return _mm_or_si128(_mm_or_si128(found[0], found[1]), found[2]);
+    const vec bytes = load_part((const void *)rgb, VECTOR * 3 / 4, 0);
+#if VECTOR == 16
+    return (vec)_mm512_permutexvar_ps(_mm512_setr_epi32(0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9, 10, 11, 12), (__m512)bytes);
+#else
+    return (vec)_mm256_permutevar8x32_ps((__m256)bytes, _mm256_setr_epi32(0, 1, 2, 3, 3, 4, 5, 6));
+#endif
 }
 
-INLINE vec floats_of(__m128i bytes, size_t from)
+/* Byte c of each pixel as a number. */
+INLINE vec colour_of(vec pixels, size_t c)
 {
+    static const int places[3][4] = {
+#define PLACES(c) { ~0xff | (c), ~0xff | (3 + (c)), ~0xff | (6 + (c)), ~0xff | (9 + (c)) }
+        PLACES(0), PLACES(1), PLACES(2),
+    };
+    const __m128i place = _mm_loadu_si128((const __m128i_u *)(const void *)places[c]);
 #if VECTOR == 16
-    (void)from;
-    return (vec)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
+    return __builtin_convertvector((vec_places)_mm512_shuffle_epi8((__m512i)pixels, _mm512_broadcast_i32x4(place)), vec);
 #else
-    return (vec)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(from == 0 ? bytes : _mm_srli_si128(bytes, 8)));
+    return __builtin_convertvector((vec_places)_mm256_shuffle_epi8((__m256i)pixels, _mm256_broadcastsi128_si256(place)), vec);
 #endif
 }
 
 /* The quotient by way of the divisor's inverse, and what is left of the dividend by the quotient. */
-INLINE vec value_of(vec byte, float scale, const struct ood_pixel_colour *c)
+INLINE vec value_of(vec byte, vec scale, const struct ood_pixel_colour *c)
 {
-    const vec value = byte * splat(scale) - splat(c->mean), quotient = value * splat(c->inverse);
+    const vec value = byte * scale - splat(c->mean), quotient = value * splat(c->inverse);
     return multiply_add(multiply_add(-quotient, splat(c->std), value), splat(c->inverse), quotient);
 }
 #endif
 
 size_t KERNEL(ood_pixel_planes)(const struct ood_pixel_planes *to, const unsigned char *rgb, size_t n)
 {
-#ifdef PIXELS
-    static const signed char order[3][3][16] = {
-        { { 0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 }, { -1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14, -1, -1, -1, -1, -1 },
-          { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 4, 7, 10, 13 } },
-        { { 1, 4, 7, 10, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 }, { -1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1 },
-          { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14 } },
-        { { 2, 5, 8, 11, 14, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 }, { -1, -1, -1, -1, -1, 1, 4, 7, 10, 13, -1, -1, -1, -1, -1, -1 },
-          { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15 } },
-    };
-    for (size_t at = 0; n >= PIXELS && at < n; at += PIXELS) {
-        const size_t i = n - at < PIXELS ? n - PIXELS : at;
-        __m128i bytes[3];
-        for (size_t k = 0; k < 3; k++)
-            bytes[k] = _mm_loadu_si128((const __m128i_u *)(const void *)(rgb + 3 * i + 16 * k));
-        for (size_t k = 0; k < 3; k++) {
-            const __m128i all = colour(bytes, order[k]);
-            for (size_t from = 0; from < PIXELS; from += VECTOR)
-                store(to->colour[k].out + i + from, value_of(floats_of(all, from), to->scale, &to->colour[k]));
-        }
+#if defined(__AVX2__)
+    const struct ood_pixel_planes planes = *to;      /* nothing that is stored changes it */
+    for (size_t at = 0; n >= VECTOR && at < n; at += VECTOR) {
+        const size_t i = n - at < VECTOR ? n - VECTOR : at;
+        const vec pixels = pixels_at(rgb + 3 * i);
+        UNROLL for (size_t c = 0; c < 3; c++)
+            store(planes.colour[c].out + i, value_of(colour_of(pixels, c), splat(planes.scale), &planes.colour[c]));
     }
-    return n >= PIXELS ? n : 0;
+    return n >= VECTOR ? n : 0;
 #else
     (void)to, (void)rgb, (void)n;
     return 0;

@@ -68,12 +68,14 @@ static void colour_rows(const struct ood_preprocess *preprocess, const struct oo
     size_t first = is_blue_first(preprocess) ? 2 : 0, last = 2 - first;
     const float *a = table->value[0], *b = table->value[1], *c = table->value[2];
     bool planes = preprocess->layout == OOD_INPUT_NCHW;
+    struct ood_pixel_planes row = planes_at(preprocess, out, plane);
     for (size_t y = 0; y < height; y++, rgb += stride) {
         const unsigned char *pixel = rgb;
         if (planes) {
             float *out_a = out + y * width, *out_b = out_a + plane, *out_c = out_b + plane;
-            const struct ood_pixel_planes row = planes_at(preprocess, out_a, plane);
             const size_t done = table->kernels != NULL ? table->kernels->pixel_planes(&row, rgb, width) : 0;
+            for (size_t i = 0; i < 3; i++)
+                row.colour[i].out += width;
             pixel += 3 * done;
             for (size_t x = done; x < width; x++, pixel += 3) {
                 out_a[x] = a[pixel[first]];
