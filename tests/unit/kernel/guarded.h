@@ -42,6 +42,12 @@ static inline struct guarded guard(size_t n, bool at_end)
     return g;
 }
 
+/* The last bytes before the last page. */
+static inline void *guarded_end(const struct guarded *g, size_t bytes)
+{
+    return g->pages + g->bytes - (size_t)sysconf(_SC_PAGESIZE) - bytes;
+}
+
 static inline void unguard(struct guarded *g) { munmap(g->pages, g->bytes); }
 
 #endif

@@ -7,11 +7,6 @@
 
 /* Guarded memory for n elements of some size that ends at a page which must not be touched. */
 #define GUARDED(n, type) guard(((n) * sizeof(type) + sizeof(float) - 1) / sizeof(float), true)
-static void *end_of(const struct guarded *g, size_t bytes)
-{
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return g->pages + g->bytes - page - bytes;
-}
 
 static void fill_bytes(struct ood_random *random, unsigned char *bytes, size_t n)
 {
@@ -27,8 +22,8 @@ static void rows_are_blended(void **state)
             struct ood_random random;
             ood_random_seed(&random, n);
             struct guarded a = GUARDED(n, int16_t), b = GUARDED(n, int16_t), y = GUARDED(n, unsigned char);
-            int16_t *upper = end_of(&a, n * 2), *lower = end_of(&b, n * 2);
-            unsigned char *out = end_of(&y, n);
+            int16_t *upper = guarded_end(&a, n * 2), *lower = guarded_end(&b, n * 2);
+            unsigned char *out = guarded_end(&y, n);
             const int16_t weight = (int16_t)(ood_random_next(&random) % 2049), other = (int16_t)(2048 - weight);
             for (size_t i = 0; i < n; i++) {                 /* of 0 … 255 · 2048 >> 4, and beyond what a byte takes */
                 upper[i] = (int16_t)(ood_random_next(&random) % 32768);
@@ -55,8 +50,8 @@ static void pixels_are_weighed(void **state)
             struct ood_random random;
             ood_random_seed(&random, n);
             struct guarded r = GUARDED(3 * PIXELS, unsigned char), y = GUARDED(3 * n + 1, int16_t);
-            unsigned char *row = end_of(&r, 3 * PIXELS);
-            int16_t *out = end_of(&y, (3 * n + 1) * 2);
+            unsigned char *row = guarded_end(&r, 3 * PIXELS);
+            int16_t *out = guarded_end(&y, (3 * n + 1) * 2);
             uint32_t at[70];
             int32_t weights[70];
             fill_bytes(&random, row, 3 * PIXELS);
@@ -92,7 +87,7 @@ static void planes_are_the_definition(void **state)
                 struct ood_random random;
                 ood_random_seed(&random, n);
                 struct guarded x = GUARDED(3 * n, unsigned char), y[3];
-                unsigned char *rgb = end_of(&x, 3 * n);
+                unsigned char *rgb = guarded_end(&x, 3 * n);
                 struct ood_pixel_planes planes = { .scale = scales[s][0] };
                 fill_bytes(&random, rgb, 3 * n);
                 for (size_t c = 0; c < 3; c++) {
