@@ -146,7 +146,7 @@ struct ood_kernels {
     bool (*depthwise_serves)(const struct ood_depthwise_shape *shape);
     void (*depthwise)(const struct ood_depthwise_call *call);
 
-    /* Convolutions of 1x1 with few channels out, kernel/pointwise.h: where this is faster than what else there is. weights
+    /* Convolutions of 1x1 with few channels, kernel/pointwise.h: those for which this is faster than what else there is. weights
      * [out_channels][channels] and bias ([out_channels] or NULL) are brought once into this instruction set's form, pointwise_weights_floats
      * floats (0 where that overflows). */
     bool (*pointwise_serves)(const struct ood_pointwise_shape *shape);

@@ -1,4 +1,4 @@
-/* Convolutions of 1x1 of channels last with few channels out: a product of pixels by weights. */
+/* Convolutions of 1x1 of channels last with few channels: a product of pixels by weights. */
 #ifndef OOD_KERNEL_POINTWISE_H
 #define OOD_KERNEL_POINTWISE_H
 

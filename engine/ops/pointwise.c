@@ -1,4 +1,4 @@
-/* Convolutions of 1x1 with few channels out by our kernel: which it serves, its weights, its step. */
+/* Convolutions of 1x1 with few channels by our kernel: which it serves, its weights, its step. */
 #include "kernel/pointwise.h"
 #include "ops/own_convolution_internal.h"
 

@@ -9,6 +9,15 @@
 
 enum { LEAST = OOD_POINTWISE_PIXELS };
 
+/* Pixels from which on these channels are served; 0: never. */
+static size_t least_pixels(const struct ood_kernels *kernels, size_t channels, size_t out_channels)
+{
+    for (size_t pixels = LEAST; pixels <= 128; pixels++)
+        if (kernels->pointwise_serves(&(struct ood_pointwise_shape){ pixels, channels, out_channels }))
+            return pixels;
+    return 0;
+}
+
 static void fill(struct ood_random *random, float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -25,6 +34,8 @@ static const struct ending endings[] = {
     { "hard swish", { { OOD_UNARY_HARD_SWISH, 0, 0 } }, 1, false, false, { 0 }, 0 },
     { "relu, tanh", { { OOD_UNARY_RELU, 0, 0 }, { OOD_UNARY_TANH, 0, 0 } }, 2, false, false, { 0 }, 0 },
     { "sum", { { 0 } }, 0, true, false, { 0 }, 0 },
+    { "hard swish, sum, relu", { { OOD_UNARY_HARD_SWISH, 0, 0 } }, 1, true, false, { OOD_UNARY_RELU, 0, 0 }, 1 },
+    { "relu6, sum in place, clip", { { OOD_UNARY_CLIP, 0, 6 } }, 1, true, true, { OOD_UNARY_CLIP, 0.25f, 2 }, 1 },
     { "sum in place, relu", { { 0 } }, 0, true, true, { OOD_UNARY_RELU, 0, 0 }, 1 },
     { "clip, sum in place, leaky relu", { { OOD_UNARY_CLIP, -1, 1 } }, 1, true, true, { OOD_UNARY_LEAKY_RELU, 0.1f, 0 }, 1 },
 };
@@ -130,19 +141,19 @@ static void channels_in_and_out(void **state)
     (void)state;
     for_each_version(kernels) {
         size_t served = 0;
-        for (size_t out = 1; out <= 130; out++)
-            for (size_t in = 1; in <= 200; in += in < 64 ? 1 : 12) {
-                const struct ood_pointwise_shape shape = { LEAST + in % 7, in, out };
-                if (!kernels->pointwise_serves(&shape))
+        for (size_t out = 1; out <= 260; out++)
+            for (size_t in = 1; in <= 400; in += in < 26 ? 1 : in < 64 ? 5 : 41) {
+                const size_t least = least_pixels(kernels, in, out);
+                if (least == 0)
                     continue;
-                check_shape(kernels, shape.pixels, in, out, &endings[in % 2 == 0 ? NOTHING : RELU], in % 3 != 0);
+                check_shape(kernels, least + in % 7, in, out, &endings[in % 2 == 0 ? NOTHING : RELU], in % 3 != 0);
                 served++;
             }
         print_message("%s: %zu shapes served\n", kernels->isa, served);
     }
 }
 
-static const size_t outs[] = { 1, 2, 3, 4, 5, 6, 7, 8, 24, 40, 56, 72 };
+static const size_t outs[] = { 1, 2, 3, 4, 5, 6, 7, 8, 24, 40, 56, 72, 88, 104, 120, 32, 48, 64, 80, 112, 240 };
 #define OUTS (sizeof outs / sizeof outs[0])
 
 static void pixels_and_endings(void **state)
@@ -150,11 +161,9 @@ static void pixels_and_endings(void **state)
     (void)state;
     for_each_version(kernels) {
         for (size_t o = 0; o < OUTS; o++)
-            for (size_t pixels = LEAST; pixels <= 2 * LEAST + 9; pixels++) {
-                const struct ood_pointwise_shape shape = { pixels, 12, outs[o] };
-                for (size_t e = 0; e < ENDINGS && kernels->pointwise_serves(&shape); e++)
+            for (size_t least = least_pixels(kernels, 12, outs[o]), pixels = least; least > 0 && pixels <= least + LEAST + 9; pixels++)
+                for (size_t e = 0; e < ENDINGS; e++)
                     check_shape(kernels, pixels, 12, outs[o], &endings[e], (pixels + e) % 2 == 0);
-            }
     }
 }
 
@@ -164,10 +173,8 @@ static void bits_do_not_depend_on_the_place(void **state)
     (void)state;
     for_each_version(kernels) {
         for (size_t o = 0; o < OUTS; o++)
-            for (size_t from = 1; from < 20; from++) {
-                const struct ood_pointwise_shape shape = { 3 * LEAST, 24, outs[o] };
-                if (!kernels->pointwise_serves(&shape))
-                    continue;
+            for (size_t least = least_pixels(kernels, 24, outs[o]), from = 1; least > 0 && from < 20; from++) {
+                const struct ood_pointwise_shape shape = { least + LEAST, 24, outs[o] };
                 struct layer l = layer_new(kernels, shape.pixels, 24, outs[o], true, false);
                 run(&l, &endings[RELU]);
                 const struct ood_pointwise_shape rest = { shape.pixels - from, 24, outs[o] };
@@ -187,15 +194,16 @@ static void nan_passes(void **state)
     (void)state;
     for_each_version(kernels) {
         for (size_t o = 0; o < OUTS; o++) {
-            const struct ood_pointwise_shape shape = { LEAST + 1, 8, outs[o] };
-            if (!kernels->pointwise_serves(&shape))
+            const size_t least = least_pixels(kernels, 8, outs[o]);
+            const struct ood_pointwise_shape shape = { least + 1, 8, outs[o] };
+            if (least == 0)
                 continue;
             struct layer l = layer_new(kernels, shape.pixels, 8, outs[o], true, false);
             l.x.at[5 * 8 + 3] = NAN;
-            l.x.at[LEAST * 8] = NAN;
+            l.x.at[least * 8] = NAN;
             run(&l, &endings[RELU]);
             for (size_t i = 0; i < shape.pixels * outs[o]; i++)
-                assert_true(isnan(l.y.at[i]) == (i / outs[o] == 5 || i / outs[o] == LEAST));
+                assert_true(isnan(l.y.at[i]) == (i / outs[o] == 5 || i / outs[o] == least));
             layer_free(&l);
         }
     }
@@ -205,9 +213,12 @@ static void serves_what_is_faster(void **state)
 {
     static const struct { struct ood_pointwise_shape shape; bool avx2, avx512; } cases[] = {
         { { 1936, 24, 24 }, false, true }, { { 484, 96, 1 }, true, true },   { { 49, 960, 40 }, false, true }, { { 49, 336, 56 }, false, true },
-        { { 484, 72, 72 }, false, true },  { { 484, 96, 72 }, false, false }, { { 3136, 48, 8 }, true, true },  { { 400, 7, 24 }, false, true },
+        { { 484, 72, 72 }, false, true },  { { 484, 288, 72 }, false, true }, { { 3136, 48, 8 }, true, true },  { { 400, 7, 24 }, false, true },
         { { 400, 7, 4 }, false, false },   { { 31, 24, 24 }, false, false },  { { 31, 24, 4 }, false, false },  { { 1024, 32, 12 }, false, false },
-        { { 1024, 32, 16 }, false, false }, { { 1024, 32, 48 }, false, false }, { { 1024, 32, 88 }, false, false }, { { 1024, 32, 0 }, false, false },
+        { { 1024, 32, 16 }, false, false }, { { 1024, 32, 48 }, false, true },  { { 1024, 32, 88 }, false, true },
+        { { 49, 32, 88 }, false, false },   { { 1024, 96, 112 }, false, true }, { { 1025, 96, 112 }, false, false },   { { 49, 128, 96 }, false, false }, { { 100, 64, 32 }, false, true },
+        { { 100, 65, 32 }, false, false },  { { 100, 8, 136 }, false, false },  { { 100, 8, 240 }, false, true },  { { 100, 8, 256 }, false, false },
+        { { 100, 32, 0 }, false, false },
     };
     (void)state;
     for_each_version(kernels) {
