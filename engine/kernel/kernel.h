@@ -56,6 +56,15 @@ struct ood_tap { size_t place; float weight; };
 struct ood_pixel_colour { float *out; float mean, std, inverse; };
 struct ood_pixel_planes { float scale; struct ood_pixel_colour colour[3]; };
 
+/* How values of a widened row, three a pixel, are made of the source's bytes: by quads, each from eight bytes and eight more, the even ones of
+ * OOD_PIXEL_QUADS before the odd ones. 64-byte aligned for speed. */
+#define OOD_PIXEL_QUADS 8
+struct ood_pixel_group {
+    uint32_t at[OOD_PIXEL_QUADS][2];         /* bytes of the row where these begin */
+    signed char place[OOD_PIXEL_QUADS][16];  /* and where among them each value's low and high byte are, -1 behind each */
+    int16_t weight[OOD_PIXEL_QUADS][8];      /* low, high */
+};
+
 struct ood_attention_shape;                  /* kernel/attention.h */
 struct ood_attention_call;
 struct ood_depthwise_shape;                  /* kernel/depthwise.h */
@@ -139,6 +148,8 @@ struct ood_kernels {
     /* out[i][c] = (row[at[i] + c] · low + row[at[i] + 3 + c] · high) >> 4, c < 3, weights[i] = high << 16 | low; eight bytes from row + at[i] on
      * are read, and out has room for one value more. */
     size_t (*weigh_pixels)(int16_t *out, const unsigned char *row, const uint32_t *at, const int32_t *weights, size_t n);
+    /* The same by groups, all of them; near: at[1] is at[0] + 8. NULL: not in this instruction set. */
+    void (*weigh_groups)(int16_t *out, const unsigned char *row, const struct ood_pixel_group *groups, size_t count, bool near);
     /* colour[c].out[i] = (rgb[i][c] · scale - mean) / std, each step rounded; by the inverse of std, so that the last bit is to be checked. */
     size_t (*pixel_planes)(const struct ood_pixel_planes *to, const unsigned char *rgb, size_t n);
 

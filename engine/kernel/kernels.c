@@ -34,6 +34,9 @@ const struct ood_kernels KERNEL(ood_kernels) = {
     .resample = KERNEL(ood_resample),
     .blend_rows = KERNEL(ood_blend_rows),
     .weigh_pixels = KERNEL(ood_weigh_pixels),
+#if defined(__AVX2__)
+    .weigh_groups = KERNEL(ood_weigh_groups),
+#endif
     .pixel_planes = KERNEL(ood_pixel_planes),
     .depthwise_serves = KERNEL(ood_depthwise_serves),
     .depthwise = KERNEL(ood_depthwise),

@@ -27,6 +27,7 @@ size_t KERNEL(ood_attention_scratch_floats)(const struct ood_attention_shape *sh
 void KERNEL(ood_attention)(const struct ood_attention_call *call);
 size_t KERNEL(ood_blend_rows)(unsigned char *out, const int16_t *upper, const int16_t *lower, int16_t upper_weight, int16_t lower_weight, size_t n);
 size_t KERNEL(ood_weigh_pixels)(int16_t *out, const unsigned char *row, const uint32_t *at, const int32_t *weights, size_t n);
+void KERNEL(ood_weigh_groups)(int16_t *out, const unsigned char *row, const struct ood_pixel_group *groups, size_t count, bool near);
 size_t KERNEL(ood_pixel_planes)(const struct ood_pixel_planes *to, const unsigned char *rgb, size_t n);
 void KERNEL(ood_transpose)(float *y, const float *x, size_t n, size_t rows, size_t columns);
 void KERNEL(ood_interleave)(float *y, size_t y_stride, const float *a, const float *b, size_t x_stride, size_t rows, size_t n);

@@ -12,6 +12,8 @@ typedef __m512i words;
 #define HIGH_PRODUCTS _mm512_mulhi_epi16
 #define ADD_WORDS _mm512_add_epi16
 #define HALVE_WORDS_TWICE(x) _mm512_srai_epi16(x, 2)
+#define PACK_WORDS _mm512_packs_epi32
+#define STORE_WORDS(p, x) _mm512_storeu_si512(p, x)
 #elif defined(__AVX2__)
 #define WORDS 16
 typedef __m256i words;
@@ -20,6 +22,8 @@ typedef __m256i words;
 #define HIGH_PRODUCTS _mm256_mulhi_epi16
 #define ADD_WORDS _mm256_add_epi16
 #define HALVE_WORDS_TWICE(x) _mm256_srai_epi16(x, 2)
+#define PACK_WORDS _mm256_packs_epi32
+#define STORE_WORDS(p, x) _mm256_storeu_si256((__m256i_u *)(void *)(p), x)
 #elif defined(__SSE2__)
 #define WORDS 8
 typedef __m128i words;
@@ -70,86 +74,75 @@ size_t KERNEL(ood_blend_rows)(unsigned char *out, const int16_t *upper, const in
 
 /* ---- weighing neighbours ---- */
 
-#if defined(__AVX2__)
-/* Of two pixels that begin eight bytes each, to words: the first one's colour beside the second one's, three times. */
-#define PAIR_ORDER 0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1
-
-INLINE __m128i two_places(const unsigned char *row, const uint32_t *at)
-{
-    const __m128i first = _mm_loadl_epi64((const __m128i *)(const void *)(row + at[0]));
-    return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(first), (const __m64 *)(const void *)(row + at[1])));
-}
-#endif
-
-#if defined(__AVX512BW__)
-#define TOGETHER 8
-/* Sums of four pixels, 32 bits each, a pixel in four. */
-INLINE __m512i weigh(const unsigned char *row, const uint32_t *at, const int32_t *weights)
-{
-    const __m256i places = _mm256_inserti128_si256(_mm256_castsi128_si256(two_places(row, at)), two_places(row, at + 2), 1);
-    const __m512i spread = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), _mm512_castsi256_si512(places));
-    const __m512i pairs = _mm512_shuffle_epi8(spread, _mm512_broadcast_i32x4(_mm_setr_epi8(PAIR_ORDER)));
-    const __m512i each = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i_u *)(const void *)weights));
-    const __m512i own = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), each);
-    return _mm512_srai_epi32(_mm512_madd_epi16(pairs, own), 4);
-}
-
-INLINE void weigh_together(int16_t *out, const unsigned char *row, const uint32_t *at, const int32_t *weights)
-{
-    static const int16_t order[32] = { 0, 1, 2, 8, 9, 10, 16, 17, 18, 24, 25, 26, 4, 5, 6, 12, 13, 14, 20, 21, 22, 28, 29, 30 };
-    const __m512i both = _mm512_packs_epi32(weigh(row, at, weights), weigh(row, at + 4, weights + 4));
-    _mm512_mask_storeu_epi16(out, (1u << 3 * TOGETHER) - 1, _mm512_permutexvar_epi16(_mm512_loadu_si512(order), both));
-}
-#elif defined(__AVX2__)
-#define TOGETHER 4
-INLINE __m256i weigh(const unsigned char *row, const uint32_t *at, const int32_t *weights)
-{
-    const __m256i spread = _mm256_permute4x64_epi64(_mm256_castsi128_si256(two_places(row, at)), 0x50);
-    const __m256i pairs = _mm256_shuffle_epi8(spread, _mm256_broadcastsi128_si256(_mm_setr_epi8(PAIR_ORDER)));
-    const __m256i each = _mm256_castsi128_si256(_mm_loadl_epi64((const __m128i *)(const void *)weights));
-    const __m256i own = _mm256_permutevar8x32_epi32(each, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
-    return _mm256_srai_epi32(_mm256_madd_epi16(pairs, own), 4);
-}
-
-/* A pixel is written as four values, of which the next one writes over the last. */
-INLINE void weigh_together(int16_t *out, const unsigned char *row, const uint32_t *at, const int32_t *weights)
-{
-    const __m256i both = _mm256_packs_epi32(weigh(row, at, weights), weigh(row, at + 2, weights + 2));
-    const __m128i even = _mm256_castsi256_si128(both), odd = _mm256_extracti128_si256(both, 1);
-    const int64_t pixels[TOGETHER] = { _mm_cvtsi128_si64(even), _mm_cvtsi128_si64(odd), _mm_extract_epi64(even, 1), _mm_extract_epi64(odd, 1) };
-    for (size_t i = 0; i < TOGETHER; i++)
-        memcpy(out + 3 * i, &pixels[i], sizeof pixels[i]);
-}
-#elif defined(__SSE2__)
-#define TOGETHER 2
+#if defined(__SSE2__)
+/* A pixel is made of four values, of which the next one writes over the last. */
 INLINE __m128i weigh(const unsigned char *row, const uint32_t *at, const int32_t *weights)
 {
     const __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)(row + *at));
     const __m128i pairs = _mm_unpacklo_epi8(_mm_unpacklo_epi8(bytes, _mm_srli_epi64(bytes, 24)), _mm_setzero_si128());
     return _mm_srai_epi32(_mm_madd_epi16(pairs, _mm_set1_epi32(*weights)), 4);
 }
-
-INLINE void weigh_together(int16_t *out, const unsigned char *row, const uint32_t *at, const int32_t *weights)
-{
-    const __m128i both = _mm_packs_epi32(weigh(row, at, weights), weigh(row, at + 1, weights + 1));
-    _mm_storel_epi64((__m128i *)(void *)out, both);
-    _mm_storel_epi64((__m128i *)(void *)(out + 3), _mm_srli_si128(both, 8));
-}
 #endif
 
 size_t KERNEL(ood_weigh_pixels)(int16_t *out, const unsigned char *row, const uint32_t *at, const int32_t *weights, size_t n)
 {
-#ifdef TOGETHER
-    for (size_t i = 0; n >= TOGETHER && i < n; i += TOGETHER) {
-        i = n - i < TOGETHER ? n - TOGETHER : i;
-        weigh_together(out + 3 * i, row, at + i, weights + i);
+#if defined(__SSE2__)
+    for (size_t i = 0; n >= 2 && i < n; i += 2) {
+        i = n - i < 2 ? n - 2 : i;
+        const __m128i both = _mm_packs_epi32(weigh(row, at + i, weights + i), weigh(row, at + i + 1, weights + i + 1));
+        _mm_storel_epi64((__m128i *)(void *)(out + 3 * i), both);
+        _mm_storel_epi64((__m128i *)(void *)(out + 3 * i + 3), _mm_srli_si128(both, 8));
     }
-    return n >= TOGETHER ? n : 0;
+    return n >= 2 ? n : 0;
 #else
     (void)out, (void)row, (void)at, (void)weights, (void)n;
     return 0;
 #endif
 }
+
+#if defined(__AVX2__)
+INLINE __m128i quad_bytes(const unsigned char *row, const uint32_t at[2], bool near)
+{
+    if (near)
+        return _mm_loadu_si128((const __m128i_u *)(const void *)(row + at[0]));
+    const __m128i first = _mm_loadl_epi64((const __m128i *)(const void *)(row + at[0]));
+    return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(first), (const __m64 *)(const void *)(row + at[1])));
+}
+
+/* A vector of quads, 32 bits a value. */
+INLINE words weigh_quads(const unsigned char *row, const struct ood_pixel_group *group, size_t quad, bool near)
+{
+    __m128i bytes[WORDS / 8];
+    UNROLL for (size_t i = 0; i < WORDS / 8; i++)
+        bytes[i] = quad_bytes(row, group->at[quad + i], near);
+    const __m256i half = _mm256_inserti128_si256(_mm256_castsi128_si256(bytes[0]), bytes[1], 1);
+#if WORDS == 32
+    const __m256i other = _mm256_inserti128_si256(_mm256_castsi128_si256(bytes[2]), bytes[3], 1);
+    const words all = _mm512_inserti64x4(_mm512_castsi256_si512(half), other, 1);
+    return _mm512_srai_epi32(_mm512_madd_epi16(_mm512_shuffle_epi8(all, LOAD_WORDS(group->place[quad])), LOAD_WORDS(group->weight[quad])), 4);
+#else
+    return _mm256_srai_epi32(_mm256_madd_epi16(_mm256_shuffle_epi8(half, LOAD_WORDS(group->place[quad])), LOAD_WORDS(group->weight[quad])), 4);
+#endif
+}
+
+/* Packing two vectors takes a quad of each by turns: even ones and odd ones are in order again. */
+INLINE void weigh_all(int16_t *out, const unsigned char *row, const struct ood_pixel_group *groups, size_t count, bool near)
+{
+    for (size_t g = 0; g < count; g++)
+        UNROLL for (size_t quad = 0; quad < OOD_PIXEL_QUADS / 2; quad += WORDS / 8, out += WORDS) {
+            const words even = weigh_quads(row, &groups[g], quad, near), odd = weigh_quads(row, &groups[g], quad + OOD_PIXEL_QUADS / 2, near);
+            STORE_WORDS(out, PACK_WORDS(even, odd));
+        }
+}
+
+void KERNEL(ood_weigh_groups)(int16_t *out, const unsigned char *row, const struct ood_pixel_group *groups, size_t count, bool near)
+{
+    if (near)
+        weigh_all(out, row, groups, count, true);
+    else
+        weigh_all(out, row, groups, count, false);
+}
+#endif
 
 /* ---- planes of numbers ---- */
 
