@@ -8,9 +8,11 @@
 #include "kernel/depthwise.h"
 #include "kernel/stem.h"
 
-/* What follows the sums: nothing, one step, another. */
-enum after { NOTHING, CLIP, RELU };
-static const struct ood_unary_step steps[] = { [CLIP] = { OOD_UNARY_CLIP, 0, 6 }, [RELU] = { OOD_UNARY_RELU, 0, 0 } };
+/* What follows the sums: nothing, or one step. */
+enum after { NOTHING, CLIP, RELU, LEAKY };
+static const struct ood_unary_step steps[] = {
+    [CLIP] = { OOD_UNARY_CLIP, 0, 6 }, [RELU] = { OOD_UNARY_RELU, 0, 0 }, [LEAKY] = { OOD_UNARY_LEAKY_RELU, 0.25f, 0 }
+};
 
 static void fill(struct ood_random *random, float *x, size_t n)
 {
@@ -34,34 +36,35 @@ static void add(struct sum *sum, double a, double b)
 
 static void check_sum(struct sum sum, enum after after, float found)
 {
-    const double value = after == CLIP ? fmin(fmax(sum.value, 0), 6) : after == RELU ? fmax(sum.value, 0) : sum.value;
+    const double value = after == CLIP ? fmin(fmax(sum.value, 0), 6) : after == RELU ? fmax(sum.value, 0)
+                       : after == LEAKY && sum.value < 0 ? sum.value / 4 : sum.value;
     if (!(fabs((double)found - value) <= 1e-6 * sum.size + 1e-30))
         fail_msg("%.9g, expected %.9g", (double)found, value);
 }
 
 /* ---- depthwise ---- */
 
-struct depthwise_case { size_t side, stride, height, width, top, left, bottom, right, channels, pixel; bool bias, clip; size_t depth; };
+struct depthwise_case { size_t side, stride, height, width, top, left, bottom, right, channels, pixel; bool bias; enum after after; size_t depth; };
 
 static const struct depthwise_case depthwise_cases[] = {
     /* every width of a tile, borders on both sides */
-    { 3, 1, 5, 1, 1, 1, 1, 1, 16, 16, true, false, 1 },     { 3, 1, 4, 2, 1, 1, 1, 1, 17, 17, true, true, 1 },
-    { 3, 1, 3, 3, 1, 1, 1, 1, 24, 24, false, false, 1 },    { 3, 1, 3, 4, 1, 1, 1, 1, 31, 31, true, true, 1 },
-    { 3, 1, 6, 5, 1, 1, 1, 1, 16, 20, true, true, 1 },      { 3, 1, 2, 6, 1, 1, 1, 1, 58, 58, true, false, 1 },
-    { 3, 1, 1, 7, 1, 1, 1, 1, 32, 32, true, true, 1 },      { 3, 1, 3, 8, 1, 1, 1, 1, 48, 48, true, true, 1 },
-    { 3, 1, 3, 9, 1, 1, 1, 1, 16, 16, true, true, 1 },      { 3, 1, 4, 22, 1, 1, 1, 1, 40, 48, true, true, 1 },
-    { 3, 1, 7, 44, 0, 0, 0, 0, 16, 16, false, true, 1 },    { 3, 1, 3, 19, 2, 2, 2, 2, 16, 16, true, true, 1 },
-    { 3, 2, 8, 9, 1, 1, 1, 1, 24, 24, true, true, 1 },      { 3, 2, 7, 16, 0, 0, 1, 1, 16, 16, true, true, 1 },
-    { 3, 2, 5, 33, 1, 1, 0, 0, 20, 20, true, false, 1 },    { 3, 2, 44, 44, 1, 1, 1, 1, 16, 16, true, true, 1 },
-    { 5, 1, 3, 2, 2, 2, 2, 2, 16, 16, true, true, 1 },      { 5, 1, 7, 7, 2, 2, 2, 2, 33, 33, true, true, 1 },
-    { 5, 1, 9, 14, 2, 2, 2, 2, 16, 16, false, true, 1 },    { 5, 2, 14, 15, 2, 2, 2, 2, 16, 16, true, true, 1 },
-    { 5, 2, 11, 28, 1, 1, 2, 2, 47, 47, true, true, 1 },    { 7, 1, 7, 7, 3, 3, 3, 3, 16, 16, true, false, 1 },
-    { 7, 1, 9, 20, 3, 3, 3, 3, 19, 19, true, true, 1 },
+    { 3, 1, 5, 1, 1, 1, 1, 1, 16, 16, true, NOTHING, 1 },      { 3, 1, 4, 2, 1, 1, 1, 1, 17, 17, true, CLIP, 1 },
+    { 3, 1, 3, 3, 1, 1, 1, 1, 24, 24, false, NOTHING, 1 },     { 3, 1, 3, 4, 1, 1, 1, 1, 31, 31, true, CLIP, 1 },
+    { 3, 1, 6, 5, 1, 1, 1, 1, 16, 20, true, CLIP, 1 },         { 3, 1, 2, 6, 1, 1, 1, 1, 58, 58, true, NOTHING, 1 },
+    { 3, 1, 1, 7, 1, 1, 1, 1, 32, 32, true, CLIP, 1 },         { 3, 1, 3, 8, 1, 1, 1, 1, 48, 48, true, CLIP, 1 },
+    { 3, 1, 3, 9, 1, 1, 1, 1, 16, 16, true, CLIP, 1 },         { 3, 1, 4, 22, 1, 1, 1, 1, 40, 48, true, CLIP, 1 },
+    { 3, 1, 7, 44, 0, 0, 0, 0, 16, 16, false, CLIP, 1 },       { 3, 1, 3, 19, 2, 2, 2, 2, 16, 16, true, CLIP, 1 },
+    { 3, 2, 8, 9, 1, 1, 1, 1, 24, 24, true, CLIP, 1 },         { 3, 2, 7, 16, 0, 0, 1, 1, 16, 16, true, CLIP, 1 },
+    { 3, 2, 5, 33, 1, 1, 0, 0, 20, 20, true, NOTHING, 1 },     { 3, 2, 44, 44, 1, 1, 1, 1, 16, 16, true, CLIP, 1 },
+    { 5, 1, 3, 2, 2, 2, 2, 2, 16, 16, true, CLIP, 1 },         { 5, 1, 7, 7, 2, 2, 2, 2, 33, 33, true, CLIP, 1 },
+    { 5, 1, 9, 14, 2, 2, 2, 2, 16, 16, false, CLIP, 1 },       { 5, 2, 14, 15, 2, 2, 2, 2, 16, 16, true, CLIP, 1 },
+    { 5, 2, 11, 28, 1, 1, 2, 2, 47, 47, true, CLIP, 1 },       { 7, 1, 7, 7, 3, 3, 3, 3, 16, 16, true, NOTHING, 1 },
+    { 7, 1, 9, 20, 3, 3, 3, 3, 19, 19, true, CLIP, 1 },
     /* groups */
-    { 3, 1, 5, 1, 1, 1, 1, 1, 16, 16, true, false, 4 },  { 3, 1, 4, 12, 1, 1, 1, 1, 32, 32, true, true, 4 },
-    { 3, 1, 3, 14, 2, 0, 0, 2, 48, 64, false, true, 8 }, { 3, 1, 7, 7, 1, 1, 1, 1, 64, 64, true, false, 16 },
-    { 3, 2, 9, 23, 1, 1, 1, 1, 32, 32, true, true, 4 },  { 3, 2, 8, 9, 0, 1, 1, 0, 16, 16, true, false, 8 },
-    { 3, 2, 5, 33, 1, 1, 0, 0, 32, 48, false, false, 16 },
+    { 3, 1, 5, 1, 1, 1, 1, 1, 16, 16, true, NOTHING, 4 },      { 3, 1, 4, 12, 1, 1, 1, 1, 32, 32, true, CLIP, 4 },
+    { 3, 1, 3, 14, 2, 0, 0, 2, 48, 64, false, CLIP, 8 },       { 3, 1, 7, 7, 1, 1, 1, 1, 64, 64, true, NOTHING, 16 },
+    { 3, 2, 9, 23, 1, 1, 1, 1, 32, 32, true, CLIP, 4 },        { 3, 2, 8, 9, 0, 1, 1, 0, 16, 16, true, NOTHING, 8 },
+    { 3, 2, 5, 33, 1, 1, 0, 0, 32, 48, false, NOTHING, 16 },
 };
 
 static struct sum depthwise_sum(const struct depthwise_case *c, const float *x, const float *w, const float *bias, size_t y, size_t column, size_t channel)
@@ -102,8 +105,8 @@ static void check_depthwise(const struct ood_kernels *kernels, const struct dept
     fill(&random, x.at, BATCH * in - gap);
     fill(&random, w.at, taps * c->pixel - gap);
     fill(&random, b.at, c->channels);
-    struct ood_depthwise_call call = { .shape = &shape, .source = x.at, .weights = w.at, .bias = c->bias ? b.at : NULL, .steps = &steps[CLIP],
-                                       .step_count = c->clip ? 1 : 0, .destination = y.at };
+    struct ood_depthwise_call call = { .shape = &shape, .source = x.at, .weights = w.at, .bias = c->bias ? b.at : NULL, .steps = &steps[c->after],
+                                       .step_count = c->after != NOTHING, .destination = y.at };
     kernels->depthwise(&call);
     for (size_t n = 0; n < BATCH; n++)
         for (size_t i = 0; i < shape.out_height * shape.out_width; i++)
@@ -114,7 +117,7 @@ static void check_depthwise(const struct ood_kernels *kernels, const struct dept
                 if (k >= c->channels)
                     assert_true(isnan(found));
                 else
-                    check_sum(depthwise_sum(c, x.at + n * in, w.at, b.at, i / shape.out_width, i % shape.out_width, k), c->clip ? CLIP : NOTHING, found);
+                    check_sum(depthwise_sum(c, x.at + n * in, w.at, b.at, i / shape.out_width, i % shape.out_width, k), c->after, found);
             }
     shape.batch = 1;
     call.destination = one.at;
@@ -133,6 +136,38 @@ static void depthwise_is_right(void **state)
             check_depthwise(kernels, &depthwise_cases[i], true);
         }
     }
+}
+
+/* Tiles of each width in one, two and more columns and rows, of half a vector behind whole ones, whose pixels go in pairs. */
+static void depthwise_is_right_of_each_width(void **state)
+{
+    (void)state;
+    for_each_version(kernels)
+        for (size_t width = 1; width <= 50; width++)
+            for (size_t stride = 1; stride <= 2; stride++)
+                for (size_t side = 3; side <= 5; side += 2) {
+                    const size_t pad = side / 2, channels = width % 4 == 0 ? 20 : 24;
+                    const struct depthwise_case c = {
+                        side, stride, 1 + width % 9, width, pad, pad, pad, pad, channels, channels + width % 3, width % 5 != 0,
+                        width % 7 == 0 ? LEAKY : RELU, 1
+                    };
+                    check_depthwise(kernels, &c, width % 2 == 0);
+                }
+}
+
+/* More channels and columns than are done together. */
+static void depthwise_is_right_of_large_rows(void **state)
+{
+    (void)state;
+    for_each_version(kernels)
+        for (size_t stride = 1; stride <= 2; stride++) {
+            const struct depthwise_case c = { 3, stride, 6, 50, 1, 1, 1, 1, 152, 152, true, RELU, 1 };
+            const struct depthwise_case wide = { 3, stride, 6, 200, 1, 1, 1, 1, 40, 41, true, CLIP, 1 };
+            const struct depthwise_case grouped = { 3, stride, 6, 30, 1, 1, 1, 1, 144, 144, true, RELU, 16 };
+            check_depthwise(kernels, &c, true);
+            check_depthwise(kernels, &wide, true);
+            check_depthwise(kernels, &grouped, false);
+        }
 }
 
 static void depthwise_serves_what_it_has_tiles_for(void **state)
@@ -316,6 +351,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(depthwise_is_right),
+        cmocka_unit_test(depthwise_is_right_of_each_width),
+        cmocka_unit_test(depthwise_is_right_of_large_rows),
         cmocka_unit_test(depthwise_serves_what_it_has_tiles_for),
         cmocka_unit_test(stem_is_right),
         cmocka_unit_test(stem_refuses_sizes_that_overflow),
