@@ -18,50 +18,71 @@
 #define ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
 #endif
 
-void KERNEL(ood_interleave)(float *y, size_t y_stride, const float *a, const float *b, size_t x_stride, size_t rows, size_t n)
+/* What n columns leave behind whole vectors: woven they are nothing, less than a vector, one, or more. */
+enum rest { NONE, LESS, ONE, MORE };
+
+INLINE enum rest rest_of(size_t n)
 {
+    const size_t woven = n % VECTOR * 2;
+    return woven == 0 ? NONE : woven < VECTOR ? LESS : woven == VECTOR ? ONE : MORE;
+}
+
+/* rest is a constant where this is inlined: a loop over rows of what each needs. */
+INLINE void weave(float *y, size_t y_stride, const float *a, const float *b, size_t x_stride, size_t rows, size_t n, enum rest rest)
+{
+    const size_t whole = n - n % VECTOR, part = n % VECTOR;
     for (size_t r = 0; r < rows; r++, y += y_stride, a += x_stride, b += x_stride) {
-        size_t i = 0;
-        for (; n - i >= VECTOR; i += VECTOR) {
+        for (size_t i = 0; i < whole; i += VECTOR) {
             const vec p = load(a + i), q = load(b + i);
             store(y + 2 * i, LOW(p, q));
             store(y + 2 * i + VECTOR, HIGH(p, q));
         }
-        const size_t rest = n - i;
-        if (rest == 0)
+        if (rest == NONE)
             continue;
-        const vec p = load_part(a + i, rest, 0), q = load_part(b + i, rest, 0);
-        if (2 * rest < VECTOR) {
-            store_part(y + 2 * i, 2 * rest, LOW(p, q));
-            continue;
+        const vec p = load_part(a + whole, part, 0), q = load_part(b + whole, part, 0);
+        if (rest == LESS)
+            store_part(y + 2 * whole, 2 * part, LOW(p, q));
+        else
+            store(y + 2 * whole, LOW(p, q));
+        if (rest == MORE)
+            store_part(y + 2 * whole + VECTOR, 2 * part - VECTOR, HIGH(p, q));
+    }
+}
+
+INLINE void unravel(float *a, float *b, size_t y_stride, const float *x, size_t x_stride, size_t rows, size_t n, enum rest rest)
+{
+    const size_t whole = n - n % VECTOR, part = n % VECTOR;
+    for (size_t r = 0; r < rows; r++, a += y_stride, b += y_stride, x += x_stride) {
+        for (size_t i = 0; i < whole; i += VECTOR) {
+            const vec p = load(x + 2 * i), q = load(x + 2 * i + VECTOR);
+            store(a + i, EVEN(p, q));
+            store(b + i, ODD(p, q));
         }
-        store(y + 2 * i, LOW(p, q));
-        if (2 * rest > VECTOR)
-            store_part(y + 2 * i + VECTOR, 2 * rest - VECTOR, HIGH(p, q));
+        if (rest == NONE)
+            continue;
+        const vec p = rest == LESS ? load_part(x + 2 * whole, 2 * part, 0) : load(x + 2 * whole);
+        const vec q = rest == MORE ? load_part(x + 2 * whole + VECTOR, 2 * part - VECTOR, 0) : (vec){ 0 };
+        store_part(a + whole, part, EVEN(p, q));
+        store_part(b + whole, part, ODD(p, q));
+    }
+}
+
+void KERNEL(ood_interleave)(float *y, size_t y_stride, const float *a, const float *b, size_t x_stride, size_t rows, size_t n)
+{
+    switch (rest_of(n)) {
+    case NONE: weave(y, y_stride, a, b, x_stride, rows, n, NONE); break;
+    case LESS: weave(y, y_stride, a, b, x_stride, rows, n, LESS); break;
+    case ONE: weave(y, y_stride, a, b, x_stride, rows, n, ONE); break;
+    case MORE: weave(y, y_stride, a, b, x_stride, rows, n, MORE); break;
     }
 }
 
 void KERNEL(ood_deinterleave)(float *a, float *b, size_t y_stride, const float *x, size_t x_stride, size_t rows, size_t n)
 {
-    for (size_t r = 0; r < rows; r++, a += y_stride, b += y_stride, x += x_stride) {
-        size_t i = 0;
-        for (; n - i >= VECTOR; i += VECTOR) {
-            const vec p = load(x + 2 * i), q = load(x + 2 * i + VECTOR);
-            store(a + i, EVEN(p, q));
-            store(b + i, ODD(p, q));
-        }
-        const size_t rest = n - i;
-        if (rest == 0)
-            continue;
-        vec p, q = { 0 };
-        if (2 * rest < VECTOR) {
-            p = load_part(x + 2 * i, 2 * rest, 0);
-        } else {
-            p = load(x + 2 * i);
-            if (2 * rest > VECTOR)
-                q = load_part(x + 2 * i + VECTOR, 2 * rest - VECTOR, 0);
-        }
-        store_part(a + i, rest, EVEN(p, q));
-        store_part(b + i, rest, ODD(p, q));
+    switch (rest_of(n)) {
+    case NONE: unravel(a, b, y_stride, x, x_stride, rows, n, NONE); break;
+    case LESS: unravel(a, b, y_stride, x, x_stride, rows, n, LESS); break;
+    case ONE: unravel(a, b, y_stride, x, x_stride, rows, n, ONE); break;
+    case MORE: unravel(a, b, y_stride, x, x_stride, rows, n, MORE); break;
     }
 }
