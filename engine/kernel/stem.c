@@ -63,18 +63,26 @@ struct band {
     struct tap taps[MOST_TAPS];
 };
 
-/* The steps on a tile's sums. A ReLU alone leaves them in their registers; what others call for does not. */
-INLINE void finish(vec *sum, size_t rows, size_t width, const struct ood_stem_call *call)
+/* The steps on rows `first` … of a tile's sums, as many as go together. */
+INLINE void finish_rows(vec *sum, size_t rows, size_t width, size_t together, size_t first, const struct ood_stem_call *call)
 {
-    const size_t together = STEP_VECTORS / width;
+    if (first < rows)
+        apply_steps(sum + first * width, (rows - first < together ? rows - first : together) * width, call->steps, call->step_count);
+}
+
+/* The steps on a tile's sums, at most 4 · together rows of `width`. A ReLU alone leaves them in their registers; what others call for does not. */
+INLINE void finish(vec *sum, size_t rows, size_t width, size_t together, const struct ood_stem_call *call)
+{
     if (call->step_count == 1 && call->steps[0].function == OOD_UNARY_RELU) {
         UNROLL for (size_t i = 0; i < rows; i++)
             UNROLL for (size_t v = 0; v < width; v++)
                 sum[i * width + v] = at_least((vec){ 0 }, sum[i * width + v]);
         return;
     }
-    UNROLL for (size_t i = 0; i < rows; i += together)
-        apply_steps(sum + i * width, (rows - i < together ? rows - i : together) * width, call->steps, call->step_count);
+    finish_rows(sum, rows, width, together, 0, call);
+    finish_rows(sum, rows, width, together, together, call);
+    finish_rows(sum, rows, width, together, 2 * together, call);
+    finish_rows(sum, rows, width, together, 3 * together, call);
 }
 
 /* x: where the window of the first pixel begins. pixels, width (vectors) and stride are constants where this is inlined. */
@@ -99,7 +107,7 @@ INLINE void tile(float *y, const float *x, const struct band *band, size_t pixel
                 sum[p * width + v] = multiply_add(value, factor[v], sum[p * width + v]);
         }
     }
-    finish(sum, pixels, width, band->call);
+    finish(sum, pixels, width, 4, band->call);
     UNROLL for (size_t p = 0; p < pixels; p++)
         UNROLL for (size_t v = 0; v < width; v++) {
             float *at = y + p * target + v * VECTOR;
@@ -143,7 +151,7 @@ INLINE void pair_tile(float *y, const float *x, const struct band *band, size_t 
             sum[p * 3 + 2] = multiply_add(other, factor[2], sum[p * 3 + 2]);
         }
     }
-    finish(sum, pixels / 2, 3, band->call);
+    finish(sum, pixels / 2, 3, 2, band->call);
     UNROLL for (size_t p = 0; p < pixels / 2; p++) {
         float *at = y + 2 * p * target;
         store(at, sum[p * 3]);
