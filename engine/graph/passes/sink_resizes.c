@@ -69,7 +69,7 @@ static bool find(const struct ood_graph *graph, uint32_t conv, struct sink *out)
     if (!is_alive(graph, before, OOD_OP_CONCAT))
         return false;
     const struct ood_node *join = &graph->nodes[before];
-    const int64_t axis = ood_node_int(join, "axis", 0);
+    const int64_t axis = ood_node_int(join, "axis", 0), whole = graph->values[value].shape.dims[1];
     sink.join = before;
     for (size_t i = 0; (axis == 1 || axis == -3) && join->input_count > 1 && i < join->input_count; i++) {
         const struct ood_value *part = &graph->values[join->inputs[i]];
@@ -77,7 +77,7 @@ static bool find(const struct ood_graph *graph, uint32_t conv, struct sink *out)
         sink.resize = part->producer;
         sink.channels = (size_t)part->shape.dims[1];
         *out = sink;
-        if (enlarges(graph, sink.resize))
+        if (part->shape.dims[1] < whole && enlarges(graph, sink.resize))      /* what is beside it is not empty */
             return true;
         sink.first += sink.channels;
     }

@@ -514,13 +514,13 @@ static void turned_rows(struct onnx_writer *w)
 }
 
 /* A neck: a map of 8x6 pixels, and one of 4x3 that is enlarged, into one 1x1 convolution; what differs between the cases. */
-struct neck { int64_t channels; size_t place, others; bool sizes, cubic, uneven, read_elsewhere, twice, wide; int64_t stride; };
+struct neck { int64_t channels; size_t place, others; bool sizes, cubic, uneven, read_elsewhere, twice, wide, empty; int64_t stride; };
 
 static void neck(struct onnx_writer *w, struct neck n)
 {
     const char *parts[3] = { "a", "a2", "a2" };
     const bool alone = n.others == 0;
-    const int64_t joined = n.channels + 10 * (int64_t)n.others;
+    const int64_t joined = n.channels + (n.empty ? 0 : 10 * (int64_t)n.others);
     onnx_model_begin(w, 13);
     onnx_input(w, "x", ONNX_FLOAT, DIMS(-1, 3, 8, 6));
     FLOATS(w, "aw", 0, 1, 10, 3, 1, 1);
@@ -530,8 +530,14 @@ static void neck(struct onnx_writer *w, struct neck n)
     FLOATS(w, "cb", 0, 1, 7);
     onnx_initialiser(w, "scales", ONNX_FLOAT, DIMS(4), (float[]){ 1, 1, 2, n.uneven ? 1 : 2 }, 16);
     onnx_initialiser(w, "sizes", ONNX_INT64, DIMS(4), (int64_t[]){ 0, n.channels, 8, 6 }, 32);
-    if (n.others > 0)
+    if (n.empty) {
+        onnx_initialiser(w, "none", ONNX_INT64, DIMS(1), (int64_t[]){ 0 }, 8);
+        onnx_initialiser(w, "one", ONNX_INT64, DIMS(1), (int64_t[]){ 1 }, 8);
+        onnx_node_begin(w, "Slice", "n_a", (const char *[]){ "x", "none", "none", "one" }, 4, (const char *[]){ "a" }, 1);
+        onnx_node_end(w);
+    } else if (n.others > 0) {
         NODE(w, "Conv", "a", "x", "aw");
+    }
     if (n.others > 1)
         NODE(w, "Conv", "a2", "x", "bw");
     node(w, "Conv", "s", "x", "sw", NULL);
@@ -588,6 +594,7 @@ static void neck_alone(struct onnx_writer *w) { neck(w, (struct neck){ 40, .stri
 static void neck_uneven(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 1, .uneven = true }); }
 static void neck_read_twice(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 1, .twice = true }); }
 static void neck_read_elsewhere(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 1, .read_elsewhere = true }); }
+static void neck_beside_nothing(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 1, .empty = true }); }
 static void neck_narrow(struct onnx_writer *w) { neck(w, (struct neck){ 31, .others = 1, .stride = 1 }); }
 static void neck_strided(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 2 }); }
 static void neck_of_windows(struct onnx_writer *w) { neck(w, (struct neck){ 40, .others = 1, .stride = 1, .wide = true }); }
@@ -725,6 +732,7 @@ static void fusions_keep_the_result(void **state)
         CASE(neck_uneven, "Conv Conv Conv Resize Conv"),
         CASE(neck_read_twice, "Conv Conv Conv Resize Resize Conv Conv Resize Resize Conv Conv"),
         CASE(neck_read_elsewhere, "Conv Conv Resize Resize Concat Conv Resize Resize Conv ReduceMean Mul"),
+        CASE(neck_beside_nothing, "Conv Resize Resize Concat Conv"),
         CASE(neck_narrow, "Conv Conv Resize Resize Concat Conv"),
         CASE(neck_strided, "Conv Conv Resize Resize Concat Conv"),
         CASE(neck_of_windows, "Conv Conv Resize Resize Concat Conv"),
