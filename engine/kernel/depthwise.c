@@ -60,7 +60,6 @@ INLINE vec spread(vec x, vec_bits lanes)
 }
 #endif
 
-
 #if VECTOR == 16
 INLINE vec both_halves(const float *p) { return (vec)_mm512_broadcast_f32x8(_mm256_loadu_ps(p)); }
 

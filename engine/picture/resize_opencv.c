@@ -53,7 +53,6 @@ static struct tap tap_of(size_t i, const struct direction *direction)
 
 /* Values of a row between the two passes: 15 bits, as the second pass drops the lowest four. A row has room for whole groups and one more, as
  * weigh_pixels may write behind its pixels. */
-
 static void widen_pixel(const unsigned char *row, const struct tap *tap, int16_t *out)
 {
     const unsigned char *low = row + 3 * tap->low, *high = row + 3 * tap->high;

@@ -8,6 +8,11 @@
 
 /* ---- reading ---- */
 
+bool ood_pattern_is_alive(const struct ood_graph *graph, uint32_t node, unsigned trait)
+{
+    return node != OOD_NONE && !graph->nodes[node].dead && (graph->nodes[node].op->traits & trait) != 0 && graph->nodes[node].output_count == 1;
+}
+
 bool ood_pattern_has(const struct ood_node *node, unsigned trait)
 {
     return (node->op->traits & trait) != 0 && node->output_count == 1 && node->post_count == 0 && node->fused_bias == OOD_NONE;

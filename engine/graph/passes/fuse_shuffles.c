@@ -2,7 +2,7 @@
  * as they serve nothing else:
  *   x [N,g·c,H,W] seen as [N,g,c,H,W] (or [N,g,c,H·W]), g and c exchanged, seen as [N,c·g,H,W]; halves by Split or two Slices
  *   x [N,2·c,H,W] seen as [N·c,2,H·W], turned to [2,N·c,H·W], seen as [2,N,c,H,W]; halves by a Gather each: the even and the odd channels */
-#include "graph/passes/passes.h"
+#include "graph/passes/pattern.h"
 
 struct shuffle {
     uint32_t before, turn, after;            /* nodes: Reshape, Transpose, Reshape */
@@ -12,11 +12,6 @@ struct shuffle {
     bool parts;                              /* the halves are the first axis of what comes out */
     uint32_t readers[2], halves[2];          /* nodes that take the halves (one twice, or OOD_NONE), and these values */
 };
-
-static bool is_alive(const struct ood_graph *graph, uint32_t node, unsigned trait)
-{
-    return node != OOD_NONE && !graph->nodes[node].dead && (graph->nodes[node].op->traits & trait) != 0 && graph->nodes[node].output_count == 1;
-}
 
 /* The first reader of `value` behind node `from`, or OOD_NONE. */
 static uint32_t reader_behind(const struct ood_graph *graph, uint32_t from, uint32_t value)
@@ -72,7 +67,7 @@ static void find_joint(const struct ood_passes *passes, struct shuffle *s)
     const struct ood_graph *graph = passes->graph;
     const uint32_t joint = ood_sole_producer(passes, s->x);
     s->joint = OOD_NONE;
-    if (!is_alive(graph, joint, OOD_OP_CONCAT) || graph->nodes[joint].input_count != 2)
+    if (!ood_pattern_is_alive(graph, joint, OOD_OP_CONCAT) || graph->nodes[joint].input_count != 2)
         return;
     const uint32_t *inputs = graph->nodes[joint].inputs;
     const int64_t axis = ood_node_int(&graph->nodes[joint], "axis", 0);
@@ -166,11 +161,12 @@ static bool match_shuffle(struct ood_passes *passes, uint32_t i, struct ood_erro
     struct ood_graph *graph = passes->graph;
     struct shuffle s = { .turn = i, .before = ood_sole_producer(passes, graph->nodes[i].inputs[0]) };
     const uint32_t turned = graph->nodes[i].outputs[0];
-    if (graph->nodes[i].op->whole == NULL || !is_alive(graph, s.before, OOD_OP_RESHAPE) || ood_is_kept(passes, turned) || graph->values[turned].uses != 1)
+    if (graph->nodes[i].op->whole == NULL || !ood_pattern_is_alive(graph, s.before, OOD_OP_RESHAPE) || ood_is_kept(passes, turned) ||
+        graph->values[turned].uses != 1)
         return true;
     s.after = reader_behind(graph, i, turned);
     s.x = graph->nodes[s.before].inputs[0];
-    if (!is_alive(graph, s.after, OOD_OP_RESHAPE) || graph->nodes[s.after].inputs[0] != turned || s.x == OOD_NONE || !is_shuffle(graph, &s))
+    if (!ood_pattern_is_alive(graph, s.after, OOD_OP_RESHAPE) || graph->nodes[s.after].inputs[0] != turned || s.x == OOD_NONE || !is_shuffle(graph, &s))
         return true;
     find_joint(passes, &s);
     find_halves(passes, &s);
@@ -187,7 +183,7 @@ bool ood_pass_fuse_shuffles(struct ood_passes *passes, struct ood_error *err)
 {
     struct ood_graph *graph = passes->graph;
     for (uint32_t i = 0; i < graph->node_count; i++)
-        if (is_alive(graph, i, OOD_OP_TRANSPOSE) && graph->nodes[i].post_count == 0 && !match_shuffle(passes, i, err))
+        if (ood_pattern_is_alive(graph, i, OOD_OP_TRANSPOSE) && graph->nodes[i].post_count == 0 && !match_shuffle(passes, i, err))
             return false;
     return true;
 }

@@ -4,6 +4,9 @@
 
 #include "graph/passes/passes.h"
 
+/* Is there such a node, alive, with one of these traits and one output? */
+bool ood_pattern_is_alive(const struct ood_graph *graph, uint32_t node, unsigned trait);
+
 /* Has the node one of these traits, one output, and nothing fused to it? */
 bool ood_pattern_has(const struct ood_node *node, unsigned trait);
 

@@ -5,7 +5,7 @@
  *   Conv(Concat(a, Resize(x)), w) = Conv(a, w's channels of a) + Resize(Conv(x, w's channels of x)),  the sum a post of the first
  *
  * as the necks of YOLO and other feature pyramids have it. Bias stays where it was: a constant map stays itself when it is resized. */
-#include "graph/passes/passes.h"
+#include "graph/passes/pattern.h"
 
 #include <string.h>
 
@@ -16,11 +16,6 @@ struct sink {
     size_t which;                            /* of the Concat's inputs */
     size_t first, channels;                  /* of the convolution's input that are the enlarged map's */
 };
-
-static bool is_alive(const struct ood_graph *graph, uint32_t node, unsigned trait)
-{
-    return node != OOD_NONE && !graph->nodes[node].dead && (graph->nodes[node].op->traits & trait) != 0 && graph->nodes[node].post_count == 0;
-}
 
 static bool all(const struct ood_node *node, const char *attribute, int64_t number)
 {
@@ -45,7 +40,7 @@ static bool is_pointwise(const struct ood_graph *graph, const struct ood_node *n
 /* Rows and columns alone become more, at least twice as many pixels, by scales, or by sizes in order. */
 static bool enlarges(const struct ood_graph *graph, uint32_t at)
 {
-    if (!is_alive(graph, at, OOD_OP_RESIZES))
+    if (!ood_pattern_is_alive(graph, at, OOD_OP_RESIZES))
         return false;
     const struct ood_node *node = &graph->nodes[at];
     const struct ood_value *from = ood_node_input(graph, node, 0), *sizes = ood_node_input(graph, node, 3);
@@ -66,7 +61,7 @@ static bool find(const struct ood_graph *graph, uint32_t conv, struct sink *out)
     *out = sink;
     if (enlarges(graph, before))
         return graph->nodes[conv].post_count == 0;
-    if (!is_alive(graph, before, OOD_OP_CONCAT))
+    if (!ood_pattern_is_alive(graph, before, OOD_OP_CONCAT))
         return false;
     const struct ood_node *join = &graph->nodes[before];
     const int64_t axis = ood_node_int(join, "axis", 0), whole = graph->values[value].shape.dims[1];
@@ -84,7 +79,7 @@ static bool find(const struct ood_graph *graph, uint32_t conv, struct sink *out)
     return false;
 }
 
-/* The weights [out channels][channels] of `size` channels from `first` on, or (`others`) of all but those, as a new constant. */
+/* The weights [out channels][channels] of the enlarged map's channels, or (`others`) of all but those, as a new constant. */
 static uint32_t part_of_weights(struct ood_graph *graph, const struct ood_node *conv, const struct sink *sink, bool others, struct ood_error *err)
 {
     const struct ood_tensor *whole = graph->values[conv->inputs[1]].constant;
